@@ -1,0 +1,126 @@
+"""Everything an agent can ask for, in the imperative. The counterpart is events.py.
+
+The shell performs commands in the order in which they stand: persist, then send, then tell.
+"""
+
+from typing import TypeAlias
+
+import attrs
+
+from protocol.changes import Changes
+from protocol.errors import Code
+from protocol.messages import Message, Role
+
+
+@attrs.frozen
+class Dial:
+    """Connect to the partner; answered by LinkOpened(dialled=True) or DialFailed, within `timeout_s`."""
+
+    timeout_s: float
+
+
+@attrs.frozen
+class Send:
+    """Encode once and queue on each of the links."""
+
+    links: tuple[int, ...]
+    message: Message
+
+
+@attrs.frozen
+class Relay:
+    """Queue frames, encoded already, on each of the links: the same bytes to every follower."""
+
+    links: tuple[int, ...]
+    frames: bytes
+
+
+@attrs.frozen
+class Close:
+    """Say farewell with this reason and close."""
+
+    link: int
+    code: Code
+    text: str
+    elsewhere: str = ""
+
+
+@attrs.frozen
+class Persist:
+    """Write to the store; Stored(position) follows once it is on stable storage. `payload` is encoded Changes."""
+
+    position: int
+    payload: bytes
+
+
+@attrs.frozen
+class PersistTerm:
+    """Write the term before anybody hears of it."""
+
+    term: int
+
+
+@attrs.frozen
+class Tell:
+    """Changes that were news here: for the log of sessions and the statistics. `source` is who reported them."""
+
+    source: str
+    changes: Changes
+
+
+@attrs.frozen
+class Log:
+    """One log line: a name with keys. Grades: `info`, `warning`, `alarm`."""
+
+    event: str
+    grade: str = "info"
+    keys: dict[str, object] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class AnnounceRole:
+    """The role is decided, or has changed."""
+
+    role: Role
+    term: int
+
+
+@attrs.frozen
+class CarryOut:
+    """Do this admin verb for the partner, and answer with AdminDone."""
+
+    link: int
+    request: int
+    body: bytes
+
+
+@attrs.frozen
+class Answer:
+    """The answer to a LogoutAsked or an AdminAsked. `sequence` is the log position to be reached everywhere."""
+
+    request: int
+    body: bytes = b""
+    ended: int = 0
+    sequence: int = 0
+    error: str = ""
+
+
+@attrs.frozen
+class Exit:
+    """Everything is handed over: flush and end."""
+
+
+Command: TypeAlias = (
+    Dial
+    | Send
+    | Relay
+    | Close
+    | Persist
+    | PersistTerm
+    | Tell
+    | Log
+    | AnnounceRole
+    | CarryOut
+    | Answer
+    | Exit
+)

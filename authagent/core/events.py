@@ -1,0 +1,133 @@
+"""Everything that can happen to an agent, in the past tense. The counterpart is commands.py.
+
+A link is a number that the shell gives; the machine never sees a socket.
+"""
+
+from typing import TypeAlias
+
+import attrs
+
+from protocol.errors import Code
+from protocol.messages import Message
+from protocol.session import State
+
+
+@attrs.frozen
+class Started:
+    """The table is loaded; `term` is the greatest term on disk."""
+
+    term: int
+
+
+@attrs.frozen
+class LinkOpened:
+    """A proven link. `wall_offset_ms` is the peer's wall clock less ours, from the handshake."""
+
+    link: int
+    kind: str
+    site: str
+    id: str
+    incarnation: int
+    address: str
+    software: str
+    configuration_equal: bool
+    wall_offset_ms: int
+    dialled: bool
+
+
+@attrs.frozen
+class LinkClosed:
+    """A link is gone. `proven_dead`: the other process itself ended it (reset, end of stream), as opposed to our
+    giving up on its silence."""
+
+    link: int
+    code: Code | None
+    text: str
+    proven_dead: bool
+
+
+@attrs.frozen
+class DialFailed:
+    """A Dial came to nothing. `refused` holds the partner's reason when it answered; `proven_dead` is a refused or
+    reset connection, as opposed to silence."""
+
+    refused: Code | None
+    text: str
+    proven_dead: bool
+
+
+@attrs.frozen
+class MessagesReceived:
+    """Messages that arrived together on one link, in order."""
+
+    link: int
+    messages: tuple[Message, ...]
+
+
+@attrs.frozen
+class LinkDrained:
+    """Little is queued on this link now: there is room for bulk."""
+
+    link: int
+
+
+@attrs.frozen
+class Stored:
+    """Everything persisted up to `position` is on stable storage."""
+
+    position: int
+
+
+@attrs.frozen
+class LogoutAsked:
+    """An operator ends sessions: of one key, one user, one site, or all (exactly one is given)."""
+
+    request: int
+    key: str | None = None
+    user: str | None = None
+    site: str | None = None
+    everything: bool = False
+    state: State = State.ADMINISTRATOR
+
+
+@attrs.frozen
+class AdminAsked:
+    """A verb that only the master can carry out was asked of this agent's control socket."""
+
+    request: int
+    body: bytes
+
+
+@attrs.frozen
+class AdminDone:
+    """The shell has carried out an AdminRequest that came over `link`."""
+
+    link: int
+    request: int
+    body: bytes
+
+
+@attrs.frozen
+class StopAsked:
+    """SIGTERM: hand over and end."""
+
+
+@attrs.frozen
+class DeadlinePassed:
+    """The machine's `deadline` is here."""
+
+
+Event: TypeAlias = (
+    Started
+    | LinkOpened
+    | LinkClosed
+    | DialFailed
+    | MessagesReceived
+    | LinkDrained
+    | Stored
+    | LogoutAsked
+    | AdminAsked
+    | AdminDone
+    | StopAsked
+    | DeadlinePassed
+)

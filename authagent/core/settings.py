@@ -1,0 +1,50 @@
+"""What the machine must know, and the dice it may throw. No path, no port, no host."""
+
+from typing import Protocol
+
+import attrs
+
+from protocol import limits
+
+
+class Dice(Protocol):
+    """Where chance comes from: random.Random seeded by a test, or SystemRandom."""
+
+    def random(self) -> float: ...
+
+    def getrandbits(self, bits: int, /) -> int: ...
+
+
+@attrs.frozen
+class Settings:
+    """One agent's settings; durations in seconds unless the name says otherwise.
+
+    `partner` is the id of the other agent of the site, or None where there is only one.
+    `retry_attempts` and `retry_interval_s` are the short, bounded way in which a slave makes sure that its master is
+    gone; together with `retry_timeout_s` they stay below half a second (promise 6).
+    """
+
+    site: str
+    id: int
+    partner: int | None
+    connect_attempts: int = 5
+    connect_interval_s: float = 0.5
+    connect_timeout_s: float = 3.0
+    heartbeat_interval_s: float = 0.2
+    suspect_after_s: float = 1.0
+    max_clock_offset_ms: int = limits.MAX_CLOCK_OFFSET_MS
+    retry_attempts: int = 3
+    retry_interval_s: float = 0.1
+    retry_timeout_s: float = 0.15
+    probe_interval_s: float = 1.0
+    unsure_after_s: float = 1.0
+    handover_timeout_s: float = 1.0
+    unequal_after_s: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return str(self.id)
+
+    @property
+    def partner_name(self) -> str:
+        return "" if self.partner is None else str(self.partner)
