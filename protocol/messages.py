@@ -243,10 +243,11 @@ class Bulk(Message):
 
 @attrs.frozen
 class Compare(Message):
-    """Opens comparison `comparison`: the sender's root at `cut_min`. `forced` asks for an answer even if equal.
+    """Opens comparison `comparison`, and answers it: the sender's root at `cut_min`, each side once.
 
-    `records` is the number of records the sender holds: 0 asks for a snapshot. `since_ms` is the sender's time of the
-    last completed comparison with this peer (0: never): the peer adds active_at of every record touched since.
+    `barriers` is the hash of the barriers and `records` the number of records the sender holds: 0 asks for a snapshot.
+    `since_ms` is the sender's time of the last completed comparison with this peer (0: never): the peer adds active_at
+    of every record touched since. `forced` (by either side) asks for an exchange even if the roots are at different cuts.
     """
 
     number = 24
@@ -257,6 +258,7 @@ class Compare(Message):
     barriers: bytes
     records: int
     since_ms: int
+    forced: bool = False
 
 
 @attrs.frozen
@@ -272,10 +274,10 @@ class Nodes(Message):
 
 @attrs.frozen
 class Pages(Message):
-    """The sender's state bytes of pages whose leaf differs. `answer` asks the receiver for its own of these leaves.
+    """The sender's state bytes of all pages of `leaves`; the receiver takes them for complete. `last`: no more come.
 
-    Columns: origins (proxy, epoch) and page number, with one 256-byte string of State bytes each; `leaves` names the
-    leaves that these pages make up completely.
+    Two groups of columns: `proxies` and `epochs` list origins, each once; `origins` (an index into that list), `pages`
+    (a page number of that origin) and `states` (its State bytes as protocol.states packs them) list pages.
     """
 
     number = 26
@@ -283,20 +285,29 @@ class Pages(Message):
     leaves: tuple[int, ...]
     proxies: tuple[str, ...]
     epochs: tuple[int, ...]
+    origins: tuple[int, ...]
     pages: tuple[int, ...]
     states: tuple[bytes, ...]
+    last: bool
 
 
 @attrs.frozen
 class Want(Message):
-    """Asks for records: for each (proxy, epoch, page) a 32-byte bit mask of the records wanted."""
+    """Asks for records of pages that the receiver has named in Pages, for each page once. `last`: no more are wanted.
+
+    Columns as in Pages. `masks` are the records wanted whole, `end_masks` those of which the end is enough: place p of
+    the page is bit p % 8 (from the lowest) of byte p // 8, NULs at the end of a mask left off.
+    """
 
     number = 27
     comparison: int
     proxies: tuple[str, ...]
     epochs: tuple[int, ...]
+    origins: tuple[int, ...]
     pages: tuple[int, ...]
     masks: tuple[bytes, ...]
+    end_masks: tuple[bytes, ...]
+    last: bool
 
 
 @attrs.frozen
