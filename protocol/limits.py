@@ -95,3 +95,17 @@ BARRIER_KEPT_MS = LIFETIME_MS_MAX
 
 NOTICES_MAX = 1_000
 """Notices that wait for one reader; then one NoticesLost stands for the rest (DESIGN section 8)."""
+
+# -- what stands in messages -------------------------------------------------------------------------------------
+
+TEXT_BYTES_MAX = 512
+"""The text of a refusal, farewell or error: one log line."""
+
+HASH_BYTES_MAX = 64
+"""Any hash or id of bytes in a message: SHA-512 at most, so that a newer version may lengthen its own."""
+
+TIME_MS_MAX = (1 << 48) - 1
+"""Any time: until the year 10889. Sums of times and durations stay far below 2^63, so arrays of them never overflow."""
+
+IDLE_TIMEOUT_S_MAX = (1 << 32) - 1
+"""The wire carries no longer idle time; a lifetime ends each session long before."""
