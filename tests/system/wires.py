@@ -1,0 +1,191 @@
+"""Wires between the processes of a system test, and how they are cut.
+
+Rules of this file:
+
+- As root: one network namespace per node on one bridge, and nft rules for the cuts, which every real link passes.
+- Else: loopback, with the demo's relay in front of each agent; every link is dialled to an agent, so that is enough.
+- A cut is silent (`drop`), as a pulled cable, or says so (`reset`), as a firewall does; it may be one-way.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import attrs
+import trio
+
+from authagent.demo.cast import free_port
+from authagent.demo.relay import Caller, Relay
+
+Kind = Literal["drop", "reset"]
+
+_RUN = itertools.count()
+
+
+@attrs.frozen
+class Address:
+    """Where an agent is dialled, and where it listens when that differs."""
+
+    host: str
+    port: int
+    listen: str | None = None
+
+
+class Wires(ABC):
+    """What the harness needs of a network."""
+
+    loopback: bool
+
+    @abstractmethod
+    def prefix(self, node: str) -> list[str]:
+        """What stands before a command that runs at `node`."""
+
+    @abstractmethod
+    def address(self, agent: str) -> Address:
+        """Where `agent` is found."""
+
+    @abstractmethod
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
+        """Let nothing pass between two nodes; with `one_way` only nothing from `b` to `a`."""
+
+    @abstractmethod
+    async def heal(self) -> None:
+        """Let everything pass again."""
+
+
+class Namespaces(Wires):
+    """Every node has its own network namespace, address and firewall."""
+
+    loopback = False
+
+    def __init__(self, nodes: tuple[str, ...]) -> None:
+        self._name = f"aa{os.getpid():x}{next(_RUN)}"
+        self._hosts = {node: f"10.99.0.{number}" for number, node in enumerate(nodes, start=1)}
+
+    def prefix(self, node: str) -> list[str]:
+        return ["ip", "netns", "exec", self._space(node)]
+
+    def address(self, agent: str) -> Address:
+        return Address(self._hosts[agent], 9023)
+
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
+        await self._deny(a, b, kind)
+        if not one_way:
+            await self._deny(b, a, kind)
+
+    async def heal(self) -> None:
+        for node in self._hosts:
+            await self._nft(node, "flush chain inet cut input")
+
+    async def _deny(self, node: str, sender: str, kind: Kind) -> None:
+        verdict = "drop" if kind == "drop" else "meta l4proto tcp reject with tcp reset"
+        await self._nft(node, f"add rule inet cut input ip saddr {self._hosts[sender]} {verdict}")
+
+    def _space(self, node: str) -> str:
+        return f"{self._name}-{node}"
+
+    async def _nft(self, node: str, rules: str) -> None:
+        await _run([*self.prefix(node), "nft", "-f", "-"], rules)
+
+    async def build(self) -> None:
+        """Make the namespaces, the bridge between them, and empty firewalls."""
+        hub = self._space("hub")
+        await _run(["ip", "netns", "add", hub])
+        await _run(["ip", "-n", hub, "link", "add", "hub", "type", "bridge"])
+        await _run(["ip", "-n", hub, "link", "set", "hub", "up"])
+        for number, (node, host) in enumerate(self._hosts.items()):
+            space = self._space(node)
+            await _run(["ip", "netns", "add", space])
+            commands = (
+                f"link add eth0 type veth peer name p{number} netns {hub}",
+                f"address add {host}/24 dev eth0",
+                "link set eth0 up",
+                "link set lo up",
+            )
+            await _run(["ip", "-n", space, "-batch", "-"], "\n".join(commands))
+            await _run(["ip", "-n", hub, "link", "set", f"p{number}", "master", "hub", "up"])
+            await self._nft(
+                node, "add table inet cut; add chain inet cut input { type filter hook input priority 0; }"
+            )
+
+    async def remove(self) -> None:
+        """Delete what `build` made; whatever of it is missing does not matter."""
+        for node in ("hub", *self._hosts):
+            await _run(["ip", "netns", "del", self._space(node)], check=False)
+
+
+class Relays(Wires):
+    """Loopback; each agent is dialled through a relay that tells its callers apart."""
+
+    loopback = True
+
+    def __init__(self, agents: tuple[str, ...]) -> None:
+        ports = {agent: free_port() for agent in agents}
+        self._addresses = {
+            agent: Address("127.0.0.1", free_port(), f"127.0.0.1:{port}") for agent, port in ports.items()
+        }
+        self._relays = {agent: Relay(port) for agent, port in ports.items()}
+        self._severed: set[tuple[str, str]] = set()
+
+    def prefix(self, node: str) -> list[str]:
+        return []
+
+    def address(self, agent: str) -> Address:
+        return self._addresses[agent]
+
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
+        self._severed |= {(a, b), (b, a)}
+        self._apply()
+
+    async def heal(self) -> None:
+        self._severed.clear()
+        self._apply()
+
+    def _apply(self) -> None:
+        for agent, relay in self._relays.items():
+            relay.cut(functools.partial(self._is_severed, agent))
+
+    def _is_severed(self, agent: str, caller: Caller) -> bool:
+        return (agent, f"agent{caller.id}" if caller.kind == "agent" else caller.id) in self._severed
+
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Start the relays in `nursery`."""
+        for agent, relay in self._relays.items():
+            port = self._addresses[agent].port
+            await nursery.start(functools.partial(trio.serve_tcp, relay.serve, port, host="127.0.0.1"))
+
+
+@contextlib.asynccontextmanager
+async def open_wires(agents: tuple[str, ...], proxies: tuple[str, ...]) -> AsyncIterator[Wires]:
+    """The best wires that this machine allows."""
+    if os.geteuid() == 0 and shutil.which("nft") and await _namespaces_work():
+        spaces = Namespaces((*agents, *proxies))
+        try:
+            await spaces.build()
+            yield spaces
+        finally:
+            with trio.CancelScope(shield=True):
+                await spaces.remove()
+        return
+    relays = Relays(agents)
+    async with trio.open_nursery() as nursery:
+        await relays.serve(nursery)
+        yield relays
+        nursery.cancel_scope.cancel()
+
+
+async def _namespaces_work() -> bool:
+    """Whether root here may make a namespace with a firewall: in some containers it may not."""
+    name = f"aa{os.getpid():x}-try"
+    script = f"ip netns add {name} && ip netns exec {name} nft add table inet cut; code=$?; ip netns del {name}; exit $code"
+    done = await trio.run_process(["sh", "-c", script], check=False, capture_stdout=True, capture_stderr=True)
+    return done.returncode == 0
+
+
+async def _run(command: list[str], text: str = "", *, check: bool = True) -> None:
+    await trio.run_process(command, stdin=text.encode(), check=check, capture_stdout=True, capture_stderr=True)
