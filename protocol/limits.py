@@ -43,6 +43,12 @@ REDIRECTS_MAX = 2
 SESSIONS_MAX = 1_000_000
 """Records (sessions and tombstones) in one table; an operator may raise it ([limits] sessions)."""
 
+PAGE_RECORDS_MIN = 16
+"""A table of n records has at most n / 16 pages of 256: scattered sequences cost at most 150 bytes a record more."""
+
+PAGES_MIN = 1_024
+"""Pages that any table may have, however few its records: each run of each proxy needs one, even for one login."""
+
 KEY_BYTES_MAX = 256
 """`cookie:` + 32 hex digits + `+` + an IPv6 address is 85; the rest is for keys that a host program makes."""
 

@@ -1,0 +1,1 @@
+"""The language that agents and proxies speak: pure, no I/O (protocol.io excepted)."""

@@ -1,0 +1,264 @@
+"""The session table: one record per login id, and what follows from it. DESIGN section 3 is the law.
+
+Rules of this file:
+
+- `merge` is the only way in for what others say; `add` the short way for one login made here. Both only go up in
+  the lattice of protocol.session, record by record: any order and any repetition leaves the same table.
+- Nothing disappears but by `sweep`, when no living copy can exist anywhere. A full table refuses logins that it does
+  not know; it takes ends of logins that it never saw a quarter beyond its bound, and drops nothing.
+- Time decides expiry, idle death and who is shown, and refuses stamps that cannot be honest. Nothing else.
+- No answer depends on an index alone: an index names candidates, the page tells what they are.
+
+Theory. Records live in pages (protocol.page). Two indexes, by key and by user, name the records that have not ended,
+idle-dead and expired ones too, because the next login or logout must end those as well. A batch of fresh logins goes
+in by slices and column operations; everything else goes record by record.
+
+A touch of a login that is not known is lost: there is no record to keep it in. Whoever sent it sends the login too,
+and activity is sent again after every comparison.
+
+All times are milliseconds of cluster time. Nothing here blocks or raises on what peers say.
+"""
+
+from collections.abc import Collection, Iterator
+
+from protocol import limits, runs
+from protocol.barriers import Barriers
+from protocol.changes import Barrier, Changes
+from protocol.digest import CUTS_KEPT, MINUTE_MS, Digest
+from protocol.merging import Merge
+from protocol.page import PLACES, row_of
+from protocol.records import Counts, Merged, Records
+from protocol.session import Login, LoginId, Origin, Record, State
+
+__all__ = ["Counts", "Merged", "Table"]
+
+
+class Table:
+    """All sessions and tombstones that one node knows."""
+
+    def __init__(
+        self,
+        *,
+        digest_key: bytes,
+        max_clock_offset_ms: int = limits.MAX_CLOCK_OFFSET_MS,
+        records_max: int = limits.SESSIONS_MAX,
+    ) -> None:
+        self._doubt_ms = 2 * max_clock_offset_ms  # how far two honest stamps of one instant may lie apart
+        self._barriers = Barriers(digest_key)
+        self._records = Records(records_max, self._barriers)
+        self._pages = self._records.pages
+        self._by_key = self._records.by_key
+        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers)
+        self._disputed: dict[str, LoginId] = {}  # by key, whom a conflict hides, so that each is counted once
+        self._to_sweep: list[int] = []
+
+    @property
+    def records(self) -> int:
+        """How many records there are, tombstones included."""
+        return self._records.count
+
+    @property
+    def ended(self) -> int:
+        """How many tombstones there are."""
+        return self._records.ended
+
+    @property
+    def alive(self) -> int:
+        """How many are alive, as the last round of `sweep` found, adjusted since by logins and ends."""
+        return self._records.alive
+
+    @property
+    def counts(self) -> Counts:
+        return self._records.counts
+
+    @property
+    def observed(self) -> bool:
+        """Whether merges tell what they opened and closed."""
+        return self._records.observed
+
+    @observed.setter
+    def observed(self, observed: bool) -> None:
+        self._records.observed = observed
+
+    # -- what others say -----------------------------------------------------------------------------------------
+
+    def merge(self, changes: Changes, now_ms: int) -> Merged:
+        """Take in what a peer, a store or an act says. Marks mean nothing here: see acts.marked.
+
+        That `changes` is within the bounds of the language is the caller's duty (the codec checks what peers send).
+        """
+        merge = Merge(self._records, now_ms, self._doubt_ms)
+        for login_run in changes.logins:
+            merge.logins(login_run)
+        for end_run in changes.ends:
+            merge.ends(end_run)
+        for touch_run in changes.touches:
+            merge.touches(touch_run)
+        for barrier in changes.barriers:
+            merge.barrier(barrier)
+        return merge.merged
+
+    def add(self, origin: Origin, sequence: int, login: Login) -> None:
+        """Take in one login just made here, under a login id that nobody has seen. The caller heeds `full`."""
+        self._records.put(origin, sequence, row_of(login), State.ALIVE, login.login_at)
+
+    def touch(self, login_id: LoginId, active_at: int) -> bool:
+        """Raise the last activity of a login that has not ended; False when that changes nothing."""
+        found = self._records.find(*login_id)
+        if found is None:
+            return False
+        page, place = found
+        return page.states[place] == State.ALIVE and page.touch(place, active_at)
+
+    def shift(self, origin: Origin, delta_ms: int) -> None:
+        """Move every time of an origin's logins: for a proxy's own, at its first link, before anyone else sees them."""
+        for page in self._pages.of_origin(origin):
+            page.shift(delta_ms)
+            self._records.changed.add(page.handle)
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether a new login must be refused."""
+        return not self._records.has_room(State.ALIVE, new_page=True)
+
+    @property
+    def max_clock_offset_ms(self) -> int:
+        return self._doubt_ms // 2
+
+    def record(self, login_id: LoginId) -> Record | None:
+        """The record of a login, ended or not."""
+        found = self._records.find(*login_id)
+        if found is None:
+            return None
+        page, place = found
+        return page.record(place)
+
+    def view(self, key: str, now_ms: int) -> Record | None:
+        """Who is logged in under the key: the alive record with the greatest (login_at, login_id).
+
+        Nobody, when another user is alive there within 2 x max clock offset of it: clocks cannot tell who it is.
+        """
+        handles = self._by_key.get(key)
+        if len(handles) == 1:
+            (handle,) = handles
+            page, place = self._pages.at(handle)
+            return page.record(place) if self._records.is_alive(page, place, now_ms) else None
+        contenders = self.contenders(key, now_ms)
+        if len(contenders) > 1:
+            self._count_dispute(key, contenders[0].login_id)
+            return None
+        return contenders[0] if contenders else None
+
+    def contenders(self, key: str, now_ms: int) -> list[Record]:
+        """The record that is shown under the key; if clocks cannot tell which of several is, all those, latest first."""
+        alive = []
+        for handle in self._by_key.get(key):
+            page, place = self._pages.at(handle)
+            if self._records.is_alive(page, place, now_ms):
+                alive.append(page.record(place))
+        if len(alive) < 2:
+            return alive
+        alive.sort(key=lambda record: (record.login.login_at, record.login_id), reverse=True)
+        shown = alive[0].login
+        near = [record for record in alive if record.login.login_at >= shown.login_at - self._doubt_ms]
+        return near if any(record.login.user != shown.user for record in near) else near[:1]
+
+    def held(self, key: str) -> list[Record]:
+        """Every record under the key that has not ended, idle-dead and expired ones too."""
+        return self._held(self._by_key.get(key))
+
+    def held_of(self, user: str) -> list[Record]:
+        """Every record of the user that has not ended, idle-dead and expired ones too."""
+        return self._held(self._records.by_user.get(user))
+
+    def sessions(self, now_ms: int) -> Iterator[Record]:
+        """Every record that is shown under its key; the table may change meanwhile."""
+        for page in self._pages:
+            for place in page.taken():
+                if not self._records.is_alive(page, place, now_ms):
+                    continue
+                record = page.record(place)
+                if len(self._by_key.get(record.login.key)) == 1 or self.view(record.login.key, now_ms) == record:
+                    yield record
+
+    def barrier(self, user: str) -> int:
+        """The time of the user's last logout(user); -1 when there is none."""
+        return self._barriers.get(user)
+
+    def barriers(self) -> Iterator[Barrier]:
+        return iter(self._barriers)
+
+    # -- what goes out -------------------------------------------------------------------------------------------
+
+    def slices(self, now_ms: int, records: int = limits.BATCH_CHANGES_MAX) -> Iterator[Changes]:
+        """The whole table, tombstones and barriers included, in batches of about `records`.
+
+        What changes between two batches may be in or not: the caller sends live changes besides.
+        """
+        return runs.slices(self._pages, self._barriers, now_ms - self._doubt_ms, records)
+
+    def touched_since(self, since_ms: int) -> Iterator[Changes]:
+        """The activity since a time, of logins that have not ended, in batches."""
+        return runs.touch_slices(self._pages, since_ms, limits.BATCH_CHANGES_MAX)
+
+    def select(self, origin: Origin, page: int, mask: bytes) -> Changes:
+        """The records of a page that a 32-byte mask names: place p is bit p % 8 (from the lowest) of byte p // 8."""
+        found = self._pages.get(*origin, page * PLACES)
+        if found is None:
+            return Changes()
+        logins, ends = runs.of_page(found, runs.marked_places(found, mask))
+        return Changes(tuple(logins), tuple(ends))
+
+    def root(self, cut_min: int) -> bytes:
+        """The digest's root at a cut, in whole minutes; the last three cuts asked for are cheap to ask for again."""
+        return self._digest.root(cut_min)
+
+    def children(self, cut_min: int, path: bytes) -> bytes:
+        """The 16 hashes below a node of the digest; see Digest.children."""
+        return self._digest.children(cut_min, path)
+
+    def pages(self, cut_min: int, leaf: int) -> list[tuple[Origin, int, bytes]]:
+        """The pages of a leaf: origin, page number and State bytes, those that do not count at the cut as ABSENT."""
+        return [(page.origin, page.first // PLACES, states) for page, states in self._digest.pages(cut_min, leaf)]
+
+    def barriers_hash(self, cut_min: int | None = None) -> bytes:
+        """The hash of the barriers at a cut, by default at the latest cut asked for."""
+        if cut_min is None:
+            cut_min = self._digest.newest_cut_min() or 0
+        return self._digest.barriers_hash(cut_min)
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def sweep(self, now_ms: int, pages: int) -> bool:
+        """Look after the next so many pages: forget what no living copy can exist of, recount `alive`.
+
+        A page goes when its last record is past expiry by 2 x max clock offset and by every cut that a digest may
+        still be asked for. True when a round through the whole table is done; call again for the next.
+        """
+        kept_ms = self._doubt_ms + CUTS_KEPT * MINUTE_MS
+        if not self._to_sweep:
+            self._to_sweep = list(self._pages.by_handle)
+        for _ in range(min(pages, len(self._to_sweep))):
+            page = self._pages.by_handle.get(self._to_sweep.pop())
+            if page is None:
+                continue
+            if page.latest + kept_ms <= now_ms:
+                self._digest.close(page)
+                self._records.forget(page)
+            else:
+                self._records.count_alive(page, now_ms)
+        if self._to_sweep:
+            return False
+        self._barriers.forget(now_ms - limits.BARRIER_KEPT_MS - kept_ms)
+        self._disputed = {key: login_id for key, login_id in self._disputed.items() if len(self._by_key.get(key)) > 1}
+        return True
+
+    def _held(self, handles: Collection[int]) -> list[Record]:
+        return [page.record(place) for page, place in map(self._pages.at, handles)]
+
+    def _count_dispute(self, key: str, hidden: LoginId) -> None:
+        if self._disputed.get(key) != hidden:
+            self._disputed[key] = hidden
+            self.counts.key_conflicts += 1
