@@ -1,0 +1,42 @@
+# `make` alone lists the targets. Everything runs from .venv, which is made from requirements.lock when missing.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrated (under a minute)
+	@$(BIN)/authagent demo
+
+test: .venv/ready  ## every test; installs the Debian components they need when root
+	@echo "All tests: 5 to 9 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
+	@$(BIN)/python tests/components.py
+	@$(BIN)/pytest
+
+check: .venv/ready  ## lint, types and import contracts (half a minute)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (some minutes)
+	@$(BIN)/python tests/components.py
+	@$(BIN)/python -m bench
+
+docs: .venv/ready  ## test the documents: links, code blocks, tables
+	@$(BIN)/pytest -q tests/repository/test_docs.py tests/spec
+
+clean:  ## remove what was built, .venv included
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv module is missing. Debian, Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
