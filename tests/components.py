@@ -9,11 +9,12 @@ Rules of this file:
   except with CI=true, where a missing component is a failure.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,34 +49,28 @@ def install(components: list[Component]) -> None:
     """Install their packages; raises subprocess.CalledProcessError with apt's own words on standard error."""
     packages = [component.package for component in components]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with tempfile.TemporaryDirectory() as folder, _no_service_starts(Path(folder)):
+    with _no_service_starts():
         subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment, stdout=subprocess.DEVNULL)
         command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
-class _no_service_starts:  # noqa: N801 - reads as what it is: `with _no_service_starts(folder):`
-    """While inside, packages may not start services: Debian asks /usr/sbin/policy-rc.d, and 101 forbids it.
+@contextlib.contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """While inside, packages may not start services: Debian asks this file, and exit code 101 forbids it.
 
     A machine that has such a file already keeps it.
     """
-
-    POLICY = Path("/usr/sbin/policy-rc.d")
-
-    def __init__(self, folder: Path) -> None:
-        self._ours = folder / "policy-rc.d"
-        self._placed = False
-
-    def __enter__(self) -> None:
-        if not self.POLICY.exists():
-            self._ours.write_text("#!/bin/sh\nexit 101\n")
-            self._ours.chmod(0o755)
-            shutil.copy2(self._ours, self.POLICY)
-            self._placed = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._placed:
-            self.POLICY.unlink(missing_ok=True)
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink(missing_ok=True)
 
 
 def main() -> int:
