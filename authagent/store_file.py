@@ -1,0 +1,377 @@
+"""The file under the store: opening, rows, settings, and setting a damaged file aside.
+
+Rules of this file:
+
+- Everything here blocks and may be called from one thread at a time; authagent.store_writer owns that thread.
+- A commit means stable storage: WAL with synchronous=FULL, so COMMIT returns after the disk said so.
+- A group commit is one INSERT outside a transaction: one call, one sync, and the interpreter lock is taken back once.
+- The file is locked twice: a lock file beside it (flock, gone with the process however it dies) against a second
+  agent, and SQLite's own exclusive mode against everybody else.
+- A file that cannot be trusted is set aside under a name with the time, never deleted. Its successor is built beside
+  it, complete, under REBUILDING; renaming that to REBUILT is the moment from which it counts, and `adopt` finishes
+  the exchange, after a crash too. So at every moment one complete file exists.
+
+Theory. A row is the payloads of one group commit, and merging payloads is order-free and repeatable. So a snapshot is
+nothing but more rows: once they are stored, the rows before them are superfluous and go. No moment of that can lose
+anything, and what is left of a damaged file is a correct, older table.
+"""
+
+import datetime
+import fcntl
+import os
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from authagent.store_rows import pack, unpack
+
+FORMAT_VERSION = 1
+NEVER_MS = (1 << 63) - 1
+"""The expiry of payloads whose expiry nobody told: kept until the next snapshot."""
+
+MAIN = "sessions.db"
+REBUILDING = "sessions.db.rebuilding"
+REBUILT = "sessions.db.rebuilt"
+LOCK = "sessions.lock"
+
+_PAGE_BYTES = 8192  # measured: 4096 costs a tenth more for 30 KiB rows, 32768 writes four times as much for small ones
+_CHECKPOINT_PAGES = 512  # 4 MiB of log; a commit that checkpoints takes about 5 ms then
+_READ_BYTES = 1024 * 1024  # of rows in one answer of `read`: some 15 ms of merging
+_SEARCH_IDS = 1 << 24  # how far behind a damaged page rows are looked for when even the newest id is unreadable
+_DAMAGE_CODES = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the folder or file is read-only",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made",
+    sqlite3.SQLITE_BUSY: "another program holds the file",
+    sqlite3.SQLITE_IOERR: "the disk reported an error, is full, or a limit on file size was met",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_NOTADB: "the file is damaged (its header is not a database's)",
+}
+
+
+class StoreUnusable(Exception):
+    """The state folder must not be used by this process: exit code 2. The text is one line and says what to do."""
+
+
+class Damaged(Exception):
+    """The content of the file is not what was written."""
+
+
+DISK_ERRORS = (sqlite3.Error, OSError, Damaged)
+"""What a disk may do to us; anything else is a mistake in the program."""
+
+
+@attrs.frozen
+class Identity:
+    """Whose table a folder holds."""
+
+    site: str
+    id: str
+
+
+@attrs.frozen
+class Rows:
+    """One answer of `read`: whole payloads in the order they were stored."""
+
+    payloads: list[bytes]
+    last_id: int  # where the next read begins
+    done: bool
+    damage: str = ""  # empty, or what was wrong among these rows
+
+
+def reason(error: Exception) -> str:
+    """What went wrong with the disk, in words an operator can act on."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        return _REASONS.get(code & 0xFF, str(error))
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether after this error the file itself cannot be trusted any more.
+
+    An I/O error is one: pages whose sync failed may be marked clean and lost, so the same file is never tried again.
+    """
+    if isinstance(error, sqlite3.Error):
+        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE_CODES
+    return isinstance(error, Damaged)
+
+
+# -- the folder ---------------------------------------------------------------------------------------------------
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Take the folder for this process; returns the descriptor that holds it, None where no lock can be made.
+
+    Raises StoreUnusable when another process holds it, OSError when the folder cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        try:  # a read-only folder: an old lock file can still be locked
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreUnusable(
+            f"state folder {folder} is in use by another process; stop it, or give this agent a --state-dir of its own"
+        ) from None
+    return descriptor
+
+
+def set_aside(folder: Path, wall_ms: int) -> str:
+    """Rename the file, and its log, to a name with the time; returns that name ("" when there is no file)."""
+    moment = datetime.datetime.fromtimestamp(wall_ms / 1000, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    name, count = f"{MAIN}.set-aside-{moment}", 1
+    while (folder / name).exists() or (folder / f"{name}-wal").exists():
+        count += 1
+        name = f"{MAIN}.set-aside-{moment}-{count}"
+    found = False
+    for suffix in ("-wal", ""):  # the log first: it must never meet a file that it does not belong to
+        path = folder / f"{MAIN}{suffix}"
+        if path.exists():
+            path.rename(folder / f"{name}{suffix}")
+            found = True
+    return name if found else ""
+
+
+def adopt(folder: Path, wall_ms: int) -> str:
+    """Put a complete rebuilt file, if there is one, in the place of the old; returns the name the old one got."""
+    rebuilt = folder / REBUILT
+    if not rebuilt.exists():
+        return ""
+    name = set_aside(folder, wall_ms)
+    rebuilt.rename(folder / MAIN)
+    sync_folder(folder)
+    return name
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files of the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -- one file -----------------------------------------------------------------------------------------------------
+
+
+class StoreFile:
+    """One open database. Every method blocks and may raise sqlite3.Error, OSError or Damaged."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        """Open the file, making it when it is missing.
+
+        Raises StoreUnusable when it belongs to another agent or was written by a newer version.
+        """
+        self.path = path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
+        try:
+            self._prepare(identity)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self, identity: Identity) -> None:
+        execute = self._database.execute
+        execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA trusted_schema = OFF")
+        execute("PRAGMA cell_size_check = ON")
+        if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise OSError(f"{self.path} is on a file system where SQLite cannot keep a write-ahead log")
+        execute("PRAGMA synchronous = FULL")
+        execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        if not execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            self._create(identity)
+        self._check(identity)
+
+    def _create(self, identity: Identity) -> None:
+        execute = self._database.execute
+        execute("BEGIN IMMEDIATE")
+        execute("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)")
+        execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, expires_ms INTEGER NOT NULL, payloads BLOB NOT NULL)")
+        for name, value in (("format", str(FORMAT_VERSION)), ("site", identity.site), ("id", identity.id)):
+            self._set(name, value)
+        execute("COMMIT")
+        sync_folder(self.path.parent)
+
+    def _check(self, identity: Identity) -> None:
+        version = int(self._get("format"))
+        if version > FORMAT_VERSION:
+            raise StoreUnusable(
+                f"{self.path} was written by a newer authagent (format {version}, this one knows {FORMAT_VERSION}); "
+                "upgrade, or move the file away to start empty"
+            )
+        found = Identity(self._get("site"), self._get("id"))
+        if found != identity:
+            raise StoreUnusable(
+                f"state folder {self.path.parent} belongs to agent {found.id} of site {found.site}, not to agent "
+                f"{identity.id} of site {identity.site}; give this agent a --state-dir of its own"
+            )
+
+    def _set(self, name: str, value: str) -> None:
+        self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (name, value, _sum(name, value)))
+
+    def _get(self, name: str, default: str | None = None) -> str:
+        row = self._database.execute("SELECT value, checksum FROM settings WHERE name = ?", (name,)).fetchone()
+        if row is None and default is not None:
+            return default
+        if row is None or not isinstance(row[0], str) or _sum(name, row[0]) != row[1]:
+            raise Damaged(f"setting {name} is missing or damaged")
+        return row[0]
+
+    def term(self) -> int:
+        """The greatest term that was written."""
+        return int(self._get("term", "0"))
+
+    def write_term(self, term: int) -> None:
+        """Keep `term` unless a greater one is kept already."""
+        if term > self.term():
+            self._set("term", str(term))
+
+    def append(self, payloads: Sequence[bytes], expires_ms: int) -> int:
+        """One group commit; returns how many bytes it took. On return it is on stable storage."""
+        row = pack(payloads)
+        self._database.execute("INSERT INTO rows (expires_ms, payloads) VALUES (?, ?)", (expires_ms, row))
+        return len(row)
+
+    def last_id(self) -> int:
+        """The id of the newest row, 0 when there is none."""
+        return int(self._database.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()[0])
+
+    def rows_bytes(self) -> int:
+        """About how many bytes the rows take."""
+        pages = self._database.execute("PRAGMA page_count").fetchone()[0]
+        free = self._database.execute("PRAGMA freelist_count").fetchone()[0]
+        return int(pages - free) * _PAGE_BYTES
+
+    def read(self, after_id: int) -> Rows:
+        """About 1 MiB of rows behind `after_id`. Damaged ones are passed over and told, never raised."""
+        payloads: list[bytes] = []
+        damage = ""
+        size = 0
+        last_id = after_id
+        while size < _READ_BYTES:
+            try:
+                row = self._next_row(last_id)
+            except (sqlite3.Error, Damaged) as error:
+                damage = reason(error)
+                following = self._next_readable_id(last_id)
+                if following is None:
+                    return Rows(payloads, last_id, True, damage)
+                last_id = following
+                continue
+            if row is None:
+                return Rows(payloads, last_id, True, damage)
+            last_id, blob = row
+            whole, intact = unpack(blob)
+            payloads.extend(whole)
+            size += len(blob)
+            if not intact:
+                damage = f"row {last_id} does not match its checksum"
+        return Rows(payloads, last_id, False, damage)
+
+    def _next_row(self, after_id: int) -> tuple[int, bytes] | None:
+        query = "SELECT id, payloads FROM rows WHERE id > ? ORDER BY id LIMIT 1"
+        row = self._database.execute(query, (after_id,)).fetchone()
+        if row is None:
+            return None
+        if not isinstance(row[1], bytes):
+            raise Damaged(f"row {row[0]} holds no payloads")
+        return row[0], row[1]
+
+    def _next_readable_id(self, after_id: int) -> int | None:
+        """An id such that everything from `after_id` to it is unreadable, and something behind it may be readable.
+
+        The damage may be in one row's content (its id can still be read) or in a page of the tree (then the search
+        goes up in doubling steps, since a query that starts beyond the damaged page does not touch it).
+        """
+        try:
+            row = self._database.execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
+            return None if row[0] is None else int(row[0])
+        except sqlite3.Error:
+            return self._beyond_damaged_page(after_id)
+
+    def _beyond_damaged_page(self, after_id: int) -> int | None:
+        try:
+            end = self.last_id()
+        except sqlite3.Error:
+            end = after_id + _SEARCH_IDS
+        unreadable, step = after_id, 1
+        while not self._readable_behind(after_id + step):
+            unreadable = after_id + step
+            step *= 2
+            if unreadable >= end:
+                return None
+        readable = after_id + step
+        while readable - unreadable > 1:
+            middle = (readable + unreadable) // 2
+            if self._readable_behind(middle):
+                readable = middle
+            else:
+                unreadable = middle
+        return readable
+
+    def _readable_behind(self, after_id: int) -> bool:
+        try:
+            self._database.execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
+        except sqlite3.Error:
+            return False
+        return True
+
+    def drop_expired(self, before_ms: int) -> None:
+        """Forget rows in which everything has expired before `before_ms`."""
+        self._database.execute("DELETE FROM rows WHERE expires_ms < ?", (before_ms,))
+
+    def drop_through(self, last_id: int, rows_max: int) -> bool:
+        """Forget at most `rows_max` of the rows up to `last_id`; True when none is left."""
+        query = "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE id <= ? ORDER BY id LIMIT ?)"
+        return self._database.execute(query, (last_id, rows_max)).rowcount < rows_max
+
+    def close(self) -> None:
+        """Fold the log into the file and close it. Never raises: what was committed is safe in the log as well."""
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass
+        self._database.close()
+
+
+def _sum(name: str, value: str) -> int:
+    return zlib.crc32(f"{name}\0{value}".encode())
+
+
+def fresh_rebuilding(folder: Path, identity: Identity) -> StoreFile:
+    """An empty file beside the old one, to be filled and then adopted."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        (folder / f"{REBUILDING}{suffix}").unlink(missing_ok=True)
+    return StoreFile(folder / REBUILDING, identity)
+
+
+def finish_rebuilding(file: StoreFile, wall_ms: int) -> str:
+    """Close the complete `file` and put it in the place of the old one; returns the name the old one got."""
+    folder = file.path.parent
+    file.close()
+    log = folder / f"{REBUILDING}-wal"
+    if log.exists() and log.stat().st_size:
+        raise OSError(f"the log of {file.path} could not be folded in")
+    log.unlink(missing_ok=True)
+    (folder / REBUILDING).rename(folder / REBUILT)
+    sync_folder(folder)
+    return adopt(folder, wall_ms)
+
