@@ -223,6 +223,11 @@ class Table:
         """The pages of a leaf: origin, page number and State bytes, those that do not count at the cut as ABSENT."""
         return [(page.origin, page.first // PLACES, states) for page, states in self._digest.pages(cut_min, leaf)]
 
+    def states(self, origin: Origin, page: int, cut_min: int) -> bytes:
+        """The State bytes of one page as `pages` gives them; all ABSENT where there is none."""
+        found = self._pages.get(*origin, page * PLACES)
+        return bytes(PLACES) if found is None else found.states_after(cut_min * MINUTE_MS)
+
     def barriers_hash(self, cut_min: int | None = None) -> bytes:
         """The hash of the barriers at a cut, by default at the latest cut asked for."""
         if cut_min is None:
