@@ -38,7 +38,7 @@ class Punctuality:
     """How late the own loop has run lately; one for all links of a process."""
 
     def __init__(self) -> None:
-        # Each entry is at least 100 ms of standing still, so 20 fill the memory of 2 s, and 3 already stretch to the end.
+        # Each entry is at least 100 ms of standing still: 20 fill the memory of 2 s, 3 already stretch to the end.
         self._late: deque[tuple[float, float]] = deque(maxlen=20)
         self._woke: Now | None = None
 

@@ -99,7 +99,7 @@ class ClusterClock:
         """Pull towards a master's cluster time; a sample without one changes nothing.
 
         The first sample of a clock that was never set moves it there at once. Returns by how many milliseconds
-        the time given out so far must be shifted: 0 in all other cases. The caller shifts the stamps it made (Table.shift).
+        the time given out so far must be shifted (Table.shift, the caller's duty): 0 in all other cases.
         """
         if sample.cluster_ms is None:
             return 0

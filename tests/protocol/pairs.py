@@ -121,7 +121,12 @@ class Pair:
     def run(self) -> None:
         """Carry on until both are done. A comparison that stands still or goes on for ever fails the test."""
         for _ in range(100_000):
-            moved = [self.deliver(self.opener), self.deliver(self.answerer), self.more(self.opener), self.more(self.answerer)]
+            moved = [
+                self.deliver(self.opener),
+                self.deliver(self.answerer),
+                self.more(self.opener),
+                self.more(self.answerer),
+            ]
             if not any(moved):
                 assert self.opener.machine is not None
                 assert self.answerer.machine is not None

@@ -86,7 +86,7 @@ def test_short_steps_slew_as_far_as_long_ones() -> None:
 
 
 def test_a_promoted_slave_keeps_its_time() -> None:
-    """Failover shifts nothing: the new master begins at the old offset and only then pulls towards its own wall clock."""
+    """Failover shifts nothing: the new master begins at the old offset, then pulls towards its own wall clock."""
     clock = ClusterClock()
     clock.follow(sample(WALL_MS - 1_500), at(0))
     clock.lead(at(1_000))
@@ -121,7 +121,7 @@ def test_a_sample_without_cluster_time_changes_nothing() -> None:
 
 
 def test_distance_is_against_the_time_kept() -> None:
-    """A proxy can see how far a master's time is from its own before it follows, and accept it by hand, backwards too."""
+    """A proxy sees how far a master's time is from its own before it follows; by hand it accepts it, backwards too."""
     clock = ClusterClock()
     assert clock.distance_ms(sample(5), at(0)) == 0
     clock.follow(sample(WALL_MS), at(0))
@@ -144,7 +144,7 @@ def test_offset_is_what_to_add_to_the_boot_clock() -> None:
         st.tuples(
             st.integers(0, 5_000),
             st.sampled_from(["lead", "follow", "read"]),
-            st.integers(-10**7, 10**7),
+            st.integers(-(10**7), 10**7),
         ),
         max_size=30,
     )
@@ -225,7 +225,7 @@ def test_a_half_trip_above_a_quarter_second_does_not_count() -> None:
 
 
 def test_an_echo_from_the_future_does_not_count() -> None:
-    """A peer that echoes what was never sent, or claims to have held it for longer than it can have, measures nothing."""
+    """A peer that echoes what was never sent, or says it held it for longer than it can have, measures nothing."""
     estimator = OffsetEstimator()
     estimator.heard(heartbeat(wall_ms=0, echo_ms=10_000, held_ms=0), at(100))
     estimator.heard(heartbeat(wall_ms=0, echo_ms=50, held_ms=10_000), at(100))
