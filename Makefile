@@ -22,7 +22,7 @@ check: .venv/ready  ## lint, types and import contracts (half a minute)
 
 bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (some minutes)
 	@$(BIN)/python tests/components.py
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m tests.benchmark
 
 docs: .venv/ready  ## test the documents: links, code blocks, tables
 	@$(BIN)/pytest -q tests/repository/test_docs.py tests/spec
