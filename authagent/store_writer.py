@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-- One thread owns the file. It takes what has gathered while it was writing as one group commit: when little happens a
-  payload is written at once, under load a group is as long as one sync takes, and no timer is needed for either.
+- One thread owns the file. When little happens, a payload is written at once and what gathers meanwhile is the next
+  group commit. After a large group the thread lets the next one gather for 4 ms: then the events of 5 ms share one
+  sync and one piece of news, which halves the cost at full load and delays nobody at other times.
 - Payloads and calls are done in the order in which they were given.
 - After a failure everything is dropped until a call mends the file: the table in memory holds the same facts, so a
   snapshot repairs what was dropped, and nothing dropped is ever reported as stored.
@@ -21,6 +22,12 @@ from authagent.store_file import StoreFile, StoreUnusable
 
 GROUP_BYTES_MAX = 1024 * 1024
 """What one group commit holds at most: some 10 ms of disk, so that a call behind it does not wait long."""
+
+LARGE_GROUP_BYTES = 16 * 1024
+"""From here on a group is a sign of load: 400 logins within one sync."""
+
+GATHER_S = 0.004
+"""How long the next group gathers after a large one; with the sync itself a group commit stays within 5 ms."""
 
 
 @attrs.frozen
@@ -91,6 +98,7 @@ class Writer:
         self.file: StoreFile | None = None
         self._tell = tell
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="authagent-store", daemon=True)
 
     def start(self) -> None:
@@ -104,6 +112,7 @@ class Writer:
     def stop(self) -> None:
         """End the thread once everything before has been handled, and close the file. Never blocks."""
         self._commands.put(_STOP)
+        self._stopping.set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; False when the disk did not answer in time. Blocks."""
@@ -149,6 +158,8 @@ class Writer:
                 self._fail(error)
         size = sum(len(payload.data) for payload in group)
         self._tell(Written(group[-1].position, len(group), size, row_bytes, self.file is not None))
+        if row_bytes >= LARGE_GROUP_BYTES:
+            self._stopping.wait(GATHER_S)
 
     def _answer(self, call: Call) -> None:
         try:
