@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-from protocol.changes import Changes, EndRun, LoginRun
+from protocol.changes import Changes, EndRun, LoginRun, TouchRun
 from protocol.codec import decode, decode_changes, encode
 from protocol.comparison import Comparison
 from protocol.messages import Bulk, Message
-from protocol.session import Origin, State
+from protocol.session import LoginId, Origin, State
 from protocol.table import Table
 
 KEY = b"k" * 32
@@ -21,8 +21,13 @@ def make_table(key: bytes = KEY) -> Table:
     return Table(digest_key=key, records_max=2_000_000)
 
 
+def expiry(sequence: int) -> int:
+    """Most logins have eleven hours left; every fifth expires within the next minute."""
+    return NOW_MS + (60_000 if sequence % 5 == 4 else 11 * HOUR_MS)
+
+
 def logins(origin: Origin, sequences: Sequence[int], *, states: bytes | None = None, site: str = "lan1") -> Changes:
-    """Logins of an hour ago with eleven hours left; key, user and times follow from the sequence."""
+    """Logins of an hour ago; all else follows from the sequence."""
     count = len(sequences)
     run = LoginRun(
         origin,
@@ -31,7 +36,7 @@ def logins(origin: Origin, sequences: Sequence[int], *, states: bytes | None = N
         [f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}" for number in sequences],
         [f"user{number % 5_000}" for number in sequences],
         [NOW_MS - HOUR_MS] * count,
-        [NOW_MS + 11 * HOUR_MS] * count,
+        [expiry(number) for number in sequences],
         [7_200] * count,
         [()] * count,
         None,
@@ -45,6 +50,32 @@ def ends(origin: Origin, sequences: Sequence[int], state: State = State.LOGGED_O
     (run,) = logins(origin, sequences).logins
     states = bytes([state]) * len(sequences)
     return Changes(ends=(EndRun(origin, sequences, states, run.keys, run.users, run.expires_at),))
+
+
+def touches(origin: Origin, sequences: Sequence[int], active_at: int) -> Changes:
+    return Changes(touches=(TouchRun(origin, sequences, [active_at] * len(sequences)),))
+
+
+def contents(table: Table) -> dict[object, tuple[object, ...]]:
+    """Everything a table must have in common with its like: what a login is, its state, and its activity while alive.
+
+    The site and time of a login that ended before it arrived are known to whom it arrived only; so they are left out.
+    """
+    found: dict[object, tuple[object, ...]] = {}
+    for changes in table.slices(NOW_MS):
+        runs: tuple[LoginRun | EndRun, ...] = (*changes.logins, *changes.ends)
+        for run in runs:
+            for place, sequence in enumerate(run.sequences):
+                proxy, epoch = run.origin
+                record = table.record(LoginId(proxy, epoch, sequence))
+                assert record is not None
+                active_at = record.active_at if record.state == State.ALIVE else None
+                found[record.login_id] = (
+                    run.keys[place], run.users[place], run.expires_at[place], record.state, active_at,
+                )  # fmt: skip
+    for user, at in table.barriers():
+        found[user] = (at,)
+    return found
 
 
 class Side:
