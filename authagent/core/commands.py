@@ -3,6 +3,7 @@
 The shell performs commands in the order in which they stand: persist, then send, then tell.
 """
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -74,7 +75,7 @@ class Log:
 
     event: str
     grade: str = "info"
-    keys: dict[str, object] = attrs.field(factory=dict)
+    keys: Mapping[str, object] = attrs.field(factory=dict)
 
 
 @attrs.frozen

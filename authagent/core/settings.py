@@ -21,7 +21,8 @@ class Settings:
 
     `partner` is the id of the other agent of the site, or None where there is only one.
     `retry_attempts` and `retry_interval_s` are the short, bounded way in which a slave makes sure that its master is
-    gone; together with `retry_timeout_s` they stay below half a second (promise 6).
+    gone; together with `retry_timeout_s` they stay below half a second (promise 6). An attempt at start lasts no longer
+    than `connect_interval_s`, so that a dead host delays a start no more than a refusing one.
     """
 
     site: str
@@ -29,14 +30,14 @@ class Settings:
     partner: int | None
     connect_attempts: int = 5
     connect_interval_s: float = 0.5
-    connect_timeout_s: float = 3.0
     heartbeat_interval_s: float = 0.2
     suspect_after_s: float = 1.0
     max_clock_offset_ms: int = limits.MAX_CLOCK_OFFSET_MS
     retry_attempts: int = 3
     retry_interval_s: float = 0.1
     retry_timeout_s: float = 0.15
-    probe_interval_s: float = 1.0
+    probe_interval_s: float = 0.4
+    probe_timeout_s: float = 0.5
     unsure_after_s: float = 1.0
     handover_timeout_s: float = 1.0
     unequal_after_s: float = 1.0

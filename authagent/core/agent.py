@@ -1,0 +1,284 @@
+"""The one door of the agent: `step(event, now) -> list[Command]`, and the deadline at which it wants to be woken.
+
+Rules of this file:
+
+- It routes and orders; it decides nothing. Who serves is election.py's, what goes where replication.py's, when tables
+  are compared resync.py's, which links count doorway.py's.
+- The order of performing is persist, send, tell.
+- A bad peer costs its link: RemoteProtocolError is caught for one peer at a time. Any other exception is a broken
+  invariant and must end the process.
+- After a pause of more than a second the agent is unsure: it goes on listening, and says nothing as a master
+  (no acknowledgement, no Following) until its partner has spoken or a second has passed.
+
+Source: DESIGN section 4.
+"""
+
+from authagent.core import commands as do
+from authagent.core import events as on
+from authagent.core.commands import Command
+from authagent.core.doorway import Doorway
+from authagent.core.duty import Duty
+from authagent.core.election import Election
+from authagent.core.events import Event
+from authagent.core.peer import Peer, Peers, open_peer
+from authagent.core.replication import Replication
+from authagent.core.resync import Resync
+from authagent.core.service import Service
+from authagent.core.settings import Dice, Settings
+from protocol import acts, codec
+from protocol.errors import Code, RemoteProtocolError
+from protocol.liveness import Punctuality
+from protocol.messages import (
+    Acknowledgement,
+    AdminAnswer,
+    AdminRequest,
+    Bulk,
+    Compare,
+    Compared,
+    Error,
+    Farewell,
+    Follow,
+    Following,
+    Heartbeat,
+    IdleAnswer,
+    IdleQuestion,
+    Message,
+    Nodes,
+    Pages,
+    Ping,
+    Pong,
+    Report,
+    SnapshotWait,
+    Stored,
+    Update,
+    Want,
+)
+from protocol.stamp import Now
+from protocol.table import Table
+
+SWEEP_PAGES = 64
+"""Pages looked after at each tick: a million sessions in 12 s, half a millisecond a tick."""
+
+
+class Agent:
+    """One AuthAgent, without its sockets, files, clocks and dice.
+
+    The caller merges what the store holds into `table`, then steps Started; performs the commands of each step in
+    order before the next step; and steps DeadlinePassed when `deadline` (monotonic seconds) has come.
+    """
+
+    def __init__(self, settings: Settings, table: Table, dice: Dice, secret_id: bytes) -> None:
+        self.settings = settings
+        self.table = table
+        self.punctuality = Punctuality()
+        self.peers = Peers()
+        self.election = Election(settings, dice)
+        self.replication = Replication(table)
+        self.resync = Resync(table, secret_id)
+        self.service = Service(settings, table, self.peers, self.replication)
+        self.duty = Duty(
+            settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service
+        )
+        self._doorway = Doorway(settings)
+        self._tick_s: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """The monotonic time at which to step DeadlinePassed, or None before Started."""
+        return None if self._tick_s is None else min(self._due_s())
+
+    def _due_s(self) -> list[float]:
+        due_s = (self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline)
+        return [each for each in due_s if each is not None]
+
+    def step(self, event: Event, now: Now) -> list[Command]:
+        """Take in one event and return what is to be done, in order. Never blocks."""
+        commands = self._wake(now)
+        match event:
+            case on.MessagesReceived():
+                commands += self._receive(event, now)
+            case on.Stored():
+                self.replication.stored = event.position
+            case on.DeadlinePassed():
+                pass
+            case on.LinkDrained():
+                commands += self._more(event.link, now)
+            case on.LinkOpened():
+                commands += self._opened(event, now)
+            case on.LinkClosed():
+                commands += self._closed(event, now)
+            case on.DialFailed():
+                commands += self.duty.dial_failed(event, now)
+            case on.LogoutAsked():
+                commands += self.service.logout(event, self.election.role, self.duty.now_ms(now))
+            case on.AdminAsked():
+                commands += self.service.ask_master(event)
+            case on.AdminDone():
+                commands.append(do.Send((event.link,), AdminAnswer(event.request, event.body)))
+            case on.StopAsked():
+                commands += self.duty.stop(now)
+            case on.Started():
+                self._tick_s = now.monotonic_s
+                commands += self.duty.start(event.term, now)
+            case _:
+                raise AssertionError(f"an agent does not expect {event!r}")
+        return commands + self._finish(now)
+
+    # -- around every event ---------------------------------------------------------------------------------------
+
+    def _wake(self, now: Now) -> list[Command]:
+        if self._tick_s is None:
+            return []
+        slept_s = self.punctuality.woke(min(self._due_s()), now)
+        return self.duty.slept(slept_s, now) if slept_s else []
+
+    def _finish(self, now: Now) -> list[Command]:
+        """What follows from any event: deadlines that are here, then what waits to be relayed and acknowledged."""
+        commands: list[Command] = []
+        if self._tick_s is not None and now.monotonic_s >= self._tick_s:
+            commands += self._tick(now)
+        commands += self.duty.passed(now)
+        if self.replication.due(now.monotonic_s):
+            commands += self.replication.flush()
+        if self.duty.may_acknowledge:
+            commands += self.service.acknowledge()
+        return commands + self.service.answer_stored()
+
+    def _tick(self, now: Now) -> list[Command]:
+        """Every heartbeat interval: who is silent, what is old, and a word to everybody."""
+        self._tick_s = now.monotonic_s + self.settings.heartbeat_interval_s
+        now_ms = self.duty.keep_time(now)
+        self.table.sweep(now_ms, SWEEP_PAGES)
+        commands: list[Command] = []
+        for peer in self.peers:
+            if peer.liveness.suspect(now):
+                commands += self._close(peer, Code.SILENT, f"nothing heard from {peer.name}", now)
+            elif peer.ping_deadline_s is not None and now.monotonic_s >= peer.ping_deadline_s:
+                commands += self._close(peer, Code.SUPERSEDED, "another process took over after silence", now)
+            elif self.resync.stalled(peer.link, now_ms):
+                self.resync.close(peer.link)
+            else:
+                commands += self._more(peer.link, now)
+        commands += self.replication.flush()
+        return commands + self.duty.heartbeats(now)
+
+    # -- links ----------------------------------------------------------------------------------------------------
+
+    def _opened(self, event: on.LinkOpened, now: Now) -> list[Command]:
+        first = self.peers.named(event.kind, event.id)
+        verdict, commands = self._doorway.knock(event, first, now)
+        match verdict:
+            case "enter":
+                return commands + self._enter(event, now)
+            case "replace":
+                assert first is not None, "only a first link can be replaced"
+                self.duty.dismiss(first)
+                commands.append(do.Close(first.link, Code.SUPERSEDED, "a newer link of the same process"))
+                return commands + self._enter(event, now)
+            case "wait":
+                return [*commands, do.Send((event.link,), self.duty.undecided(now))]
+        if event.dialled:
+            self.election.dialling = False
+        return commands
+
+    def _enter(self, event: on.LinkOpened, now: Now) -> list[Command]:
+        peer = open_peer(event, now, self.settings.suspect_after_s, self.punctuality)
+        self.peers.enter(peer)
+        return self.duty.opened(peer, now)
+
+    def _closed(self, event: on.LinkClosed, now: Now) -> list[Command]:
+        peer = self.peers.get(event.link)
+        if peer is None:
+            self._doorway.left(event.link)
+            return []
+        return self._gone(peer, event.code, event.text, event.proven_dead, now)
+
+    def _close(self, peer: Peer, code: Code, text: str, now: Now) -> list[Command]:
+        return [do.Close(peer.link, code, text), *self._gone(peer, code, text, False, now)]
+
+    def _gone(self, peer: Peer, code: Code | None, text: str, proven_dead: bool, now: Now) -> list[Command]:
+        commands = self.duty.lost(peer, code, text, proven_dead, now)
+        successor = self._doorway.take_place(peer)
+        return commands + (self._enter(successor, now) if successor is not None else [])
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def _receive(self, event: on.MessagesReceived, now: Now) -> list[Command]:
+        peer = self.peers.get(event.link)
+        if peer is None:
+            return []  # waits at the door, or has been closed
+        peer.liveness.heard(now)
+        commands: list[Command] = []
+        try:
+            for message in event.messages:
+                commands += self._message(peer, message, now)
+                if peer.link not in self.peers:
+                    break
+        except RemoteProtocolError as error:
+            commands.append(do.Log("link.refused", "warning", {"peer": peer.name, "reason": str(error)}))
+            commands += self._close(peer, error.code, str(error), now)
+        return commands
+
+    def _message(self, peer: Peer, message: Message, now: Now) -> list[Command]:
+        match message:
+            case Report():
+                return self.service.report(peer, message, self.duty.now_ms(now))
+            case Update():
+                return self.service.update(peer, message, self.duty.now_ms(now))
+            case Heartbeat():
+                return self.duty.heartbeat(peer, message, now)
+            case Stored():
+                self.service.stored(peer, message)
+                return []
+            case Follow():
+                return self.duty.follow(peer, message, now)
+            case Following():
+                return self.duty.following(peer, message, now)
+            case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
+                commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
+                return commands + (self.duty.compared(peer, now) if finished else [])
+            case Bulk():
+                changes = codec.decode_changes(message.payload)
+                self.resync.bulk(peer, message, len(changes))
+                return self.service.take(peer, changes, message.payload, peer.site, self.duty.now_ms(now))
+            case Acknowledgement():
+                return self.duty.acknowledged(peer, message, now)
+            case IdleQuestion():
+                payload = codec.encode_changes(acts.idle_answer(self.table, message))
+                return [do.Send((peer.link,), IdleAnswer(message.question, payload))]
+            case _:
+                return self._further(peer, message, now)
+
+    def _further(self, peer: Peer, message: Message, now: Now) -> list[Command]:
+        """The rarer messages."""
+        match message:
+            case Ping():
+                return [do.Send((peer.link,), Pong(message.nonce))]
+            case Pong():
+                return self._doorway.answered(peer)
+            case Farewell():
+                return [do.Close(peer.link, Code.STOPPING, ""), *self._gone(peer, _code(message), message.text, True, now)]
+            case AdminRequest() if peer.is_partner:
+                return [do.CarryOut(peer.link, message.request, message.body)]
+            case AdminAnswer() if peer.is_partner:
+                return [do.Answer(message.request, message.body)]
+            case Error():
+                return [do.Log("peer.complains", "warning", {"peer": peer.name, "code": message.code})]
+            case _:
+                raise RemoteProtocolError(f"{type(message).__name__} is not for an agent to receive from {peer.kind}")
+
+    def _more(self, link: int, now: Now) -> list[Command]:
+        """The next of a comparison, when there is room."""
+        peer = self.peers.get(link)
+        if peer is None:
+            return []
+        commands, finished = self.resync.more(peer, self.duty.now_ms(now))
+        return commands + (self.duty.compared(peer, now) if finished else [])
+
+
+def _code(message: Farewell) -> Code | None:
+    """The reason of a farewell; None for one that this version does not know."""
+    try:
+        return Code(message.code)
+    except ValueError:
+        return None

@@ -1,0 +1,427 @@
+"""What follows from an agent's role: to serve, to follow, to yield, to leave.
+
+Rules of this file:
+
+- election.py decides on a role; here is what must then be done, in which order, and what is said to whom.
+- A master that yields (DESIGN section 4, "Two masters") stops acknowledging, gives its partner everything, has a fence
+  behind it acknowledged at level site, and only then demotes. Never demote before merging; never discard.
+- Whoever is unsure, yielding or stopping acknowledges nothing: what it takes in is sent again to the next master.
+- A proxy is told "not master" only by a slave. While nothing is decided it is kept waiting, which is quicker than
+  sending it away.
+"""
+
+import attrs
+
+from authagent.core import commands as do
+from authagent.core import events as on
+from authagent.core.commands import Command
+from authagent.core.election import Election, Verdict
+from authagent.core.peer import Peer, Peers
+from authagent.core.replication import Replication
+from authagent.core.resync import Resync
+from authagent.core.service import Service
+from authagent.core.settings import Dice, Settings
+from protocol.errors import Code
+from protocol.messages import Acknowledgement, Follow, Following, Heartbeat, Role
+from protocol.stamp import ClusterClock, Now
+from protocol.table import Table
+
+REFUSALS = {
+    Code.CLOCK: "its clock and ours are too far apart",
+    Code.DUPLICATE: "another process with this id is linked to it",
+    Code.UNAUTHORIZED: "wrong secret",
+    Code.UNKNOWN_SECRET: "it does not know our secret",
+    Code.UNLISTED: "we are not listed in its file",
+    Code.VERSION: "no protocol version in common",
+    Code.WRONG_SITE: "it is of another site",
+}
+"""Reasons for which a partner will not have us: an answer, so it lives (DESIGN section 4, Start)."""
+
+MINUTE_MS = 60_000
+
+
+@attrs.define
+class Duty:
+    """One agent's role, lived."""
+
+    settings: Settings
+    table: Table
+    dice: Dice
+    peers: Peers
+    election: Election
+    replication: Replication
+    resync: Resync
+    service: Service
+    clock: ClusterClock = attrs.field(factory=ClusterClock)
+    unsure_until_s: float | None = None
+    stopping_until_s: float | None = None
+    _woke_ms: int = 0
+    _fence: int | None = None
+    _alarmed: str = ""
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When to look again, in monotonic seconds."""
+        due_s = [each for each in (self.unsure_until_s, self.stopping_until_s) if each is not None]
+        return min(due_s) if due_s else None
+
+    def now_ms(self, now: Now) -> int:
+        """Cluster time."""
+        return self.clock.now_ms(now)
+
+    def keep_time(self, now: Now) -> int:
+        """At each tick: the master's clock leads, a slave's follows; returns cluster time."""
+        lead = self.lead
+        if self.election.role == Role.MASTER:
+            self.clock.lead(now)
+        elif lead is not None and lead.offsets.best is not None:
+            self.clock.follow(lead.offsets.best, now)
+        return self.clock.now_ms(now)
+
+    def slept(self, slept_s: float, now: Now) -> list[Command]:
+        """The process stood still: the partner may serve by now, so ask before serving."""
+        commands: list[Command] = [do.Log("agent.slept", "warning", {"seconds": round(slept_s, 1)})]
+        if self.settings.partner is None or self.election.role == Role.STARTING:
+            return commands
+        self.unsure_until_s = now.monotonic_s + self.settings.unsure_after_s
+        self._woke_ms = now.boot_ms
+        if self.peers.partner is None and not self.election.dialling:
+            self.election.deadline = now.monotonic_s
+        return commands + self.heartbeats(now)
+
+    def passed(self, now: Now) -> list[Command]:
+        """Deadlines that are here."""
+        commands: list[Command] = []
+        if self.unsure_until_s is not None and now.monotonic_s >= self.unsure_until_s:
+            commands += self._sure(now)
+        if self.stopping_until_s is not None and (now.monotonic_s >= self.stopping_until_s or self._handed_over):
+            commands += self._leave()
+        return commands + self._act(self.election.passed(now.monotonic_s), now)
+
+    # -- links ----------------------------------------------------------------------------------------------------
+
+    @property
+    def lead(self) -> Peer | None:
+        """The agent that this one follows."""
+        return self.peers.get(self.replication.lead)
+
+    def start(self, term: int, now: Now) -> list[Command]:
+        """The table is loaded."""
+        return self._act(self.election.started(term, now.monotonic_s), now)
+
+    def opened(self, peer: Peer, now: Now) -> list[Command]:
+        """A link was let in."""
+        log = do.Log("link.opened", "info", {"peer": peer.name, "address": peer.address, "version": peer.software})
+        commands: list[Command] = [log]
+        if not peer.configuration_equal:
+            commands.append(do.Log("peer.configuration", "warning", {"peer": peer.name, "text": "another file"}))
+        if peer.is_partner:
+            self.election.partner_linked()
+            self.service.reports = 0
+        elif self.election.role == Role.SLAVE:
+            return [*commands, *self._redirect(peer)]
+        return [*commands, do.Send((peer.link,), self._heartbeat(peer, self._common(now), now))]
+
+    def dismiss(self, peer: Peer) -> None:
+        """A link counts no more."""
+        self.peers.leave(peer)
+        self.resync.close(peer.link)
+        self.replication.leave(peer.link)
+        if self.replication.lead == peer.link:
+            self.replication.unfollow()
+
+    def lost(self, peer: Peer, code: Code | None, text: str, proven_dead: bool, now: Now) -> list[Command]:
+        """A link that was let in is gone."""
+        self.dismiss(peer)
+        keys = {"peer": peer.name, "code": "" if code is None else code.name.lower(), "reason": text}
+        commands: list[Command] = [do.Log("link.lost", "info", keys)]
+        if not peer.is_partner:
+            return commands
+        self._fence = None
+        now_s = now.monotonic_s
+        if code in REFUSALS:
+            return commands + self._refused(REFUSALS[code], text, now)
+        farewell = code == Code.STOPPING
+        verdict = self.election.partner_lost(now_s, proven_dead=proven_dead, farewell=farewell)
+        return commands + self._act(verdict, now)
+
+    def dial_failed(self, event: on.DialFailed, now: Now) -> list[Command]:
+        """The partner could not be reached, or would not have us."""
+        if event.refused in REFUSALS:
+            self.election.dialling = False
+            return self._refused(REFUSALS[event.refused], event.text, now)
+        verdict = self.election.dial_failed(now.monotonic_s, refused="", proven_dead=event.proven_dead)
+        return self._act(verdict, now)
+
+    def _refused(self, reason: str, text: str, now: Now) -> list[Command]:
+        commands: list[Command] = []
+        if self._alarmed != reason:
+            self._alarmed = reason
+            keys = {"partner": self.settings.partner_name, "reason": reason, "text": text}
+            commands.append(do.Log("partner.refuses", "alarm", keys))
+        return commands + self._act(self.election.partner_refused(reason, now.monotonic_s), now)
+
+    # -- heartbeats -----------------------------------------------------------------------------------------------
+
+    def heartbeats(self, now: Now) -> list[Command]:
+        """A word to everybody."""
+        common = self._common(now)
+        return [do.Send((peer.link,), self._heartbeat(peer, common, now)) for peer in self.peers]
+
+    def undecided(self, now: Now) -> Heartbeat:
+        """For a link that waits at the door: alive, and nothing to offer yet."""
+        return attrs.evolve(self._common(now), role=Role.STARTING, unsure=True)
+
+    def heartbeat(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
+        """A peer's word."""
+        peer.heard(message, now)
+        if not peer.is_partner:
+            self._judge_follower(peer, message, now)
+            return []
+        if abs(peer.wall_offset_ms) > self.settings.max_clock_offset_ms:
+            return self._clock(peer, now)
+        self._alarmed = ""
+        commands: list[Command] = []
+        if self.unsure_until_s is not None and (message.echo_ms or 0) >= self._woke_ms:
+            commands += self._sure(now)
+        commands += self._act(self.election.partner_heard(Role(message.role), message.term), now)
+        if peer.link == self.replication.lead:
+            self.replication.heard(message.log_id, message.sequence)
+            commands += self._judge_lead(peer, message, now)
+        elif peer.link in self.replication.followers:
+            self._judge_follower(peer, message, now)
+        elif self.election.role == Role.MASTER == message.role:
+            commands.append(do.Send((peer.link,), Follow(*self.replication.attach(peer.link))))
+        return commands
+
+    def _common(self, now: Now) -> Heartbeat:
+        """What a heartbeat tells everybody; the root only once the clock is set."""
+        now_ms = self.clock.now_ms(now)
+        serving = self.election.role == Role.MASTER
+        log_id, sequence = (self.replication.log.log_id, self.replication.log.sequence) if serving else (0, 0)
+        if self.replication.lead is not None and not serving:
+            log_id, sequence = self.replication.cursor
+        cut_min = now_ms // MINUTE_MS
+        return Heartbeat(
+            role=self.election.role,
+            term=self.election.term,
+            unsure=self.unsure_until_s is not None,
+            log_id=log_id,
+            sequence=sequence,
+            cut_min=cut_min,
+            root=self.table.root(cut_min) if self.clock.is_set else None,
+            secret_id=self.resync.secret_id,
+            cluster_ms=now_ms if self.clock.is_set else None,
+            wall_ms=now.wall_ms,
+            sent_ms=now.boot_ms,
+            echo_ms=None,
+            held_ms=0,
+            pending=0,
+            sessions=self.table.alive,
+        )
+
+    def _heartbeat(self, peer: Peer, common: Heartbeat, now: Now) -> Heartbeat:
+        echo_ms, held_ms = peer.offsets.echo(now)
+        return attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=self.resync.comparing(peer.link))
+
+    def _judge_follower(self, peer: Peer, message: Heartbeat, now: Now) -> None:
+        """A follower at our log's end with nothing of its own to tell must have our digest."""
+        log = self.replication.log
+        if message.root is None or message.secret_id != self.resync.secret_id:
+            return
+        if (message.log_id, message.sequence) == (log.log_id, log.sequence) and message.pending == 0:
+            peer.compared(message.root == self.table.root(message.cut_min), now)
+
+    def _judge_lead(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
+        """Everything that the lead had sent before this heartbeat is merged: the digests must be equal."""
+        if message.root is None or message.secret_id != self.resync.secret_id or self.replication.complete is None:
+            return []
+        peer.compared(message.root == self.table.root(message.cut_min), now)
+        since_s = peer.unequal_since_s
+        if since_s is None or now.monotonic_s - since_s < self.settings.unequal_after_s:
+            return []
+        if self.election.role == Role.MASTER and not self.election.loses:
+            return []  # of two masters the one that yields compares
+        peer.unequal_since_s = None
+        return self.resync.open(peer, self.clock.now_ms(now))
+
+    def _clock(self, peer: Peer, now: Now) -> list[Command]:
+        """Wall clocks too far apart: who serves refuses; of two that do not, the lower id."""
+        theirs = peer.role
+        ours_refuses = self.election.role == Role.MASTER or (theirs != Role.MASTER and self._lower)
+        if not ours_refuses:
+            return []
+        apart_s = peer.wall_offset_ms / 1000
+        text = f"the clocks of {peer.name} and authagent-{self.settings.id} are {abs(apart_s):.1f} s apart"
+        commands: list[Command] = [do.Close(peer.link, Code.CLOCK, f"{text}: set them by NTP")]
+        if self._alarmed != "clock":
+            self._alarmed = "clock"
+            commands.append(do.Log("partner.clock", "alarm", {"partner": peer.id, "ahead_s": round(apart_s, 1)}))
+        self.dismiss(peer)
+        self.election.partner_lost(now.monotonic_s, proven_dead=True, farewell=False)
+        return commands + (self._promote(now) if self.election.role != Role.MASTER else [])
+
+    @property
+    def _lower(self) -> bool:
+        return self.settings.partner is None or self.settings.id < self.settings.partner
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def follow(self, peer: Peer, message: Follow, now: Now) -> list[Command]:
+        """A follower asks for what comes after its cursor."""
+        if self.election.role != Role.MASTER:
+            return self._redirect(peer) if self.election.role == Role.SLAVE and not peer.is_partner else []
+        if self.unsure_until_s is not None and not peer.is_partner:
+            self.dismiss(peer)
+            return [do.Close(peer.link, Code.BUSY, "not sure yet who serves: try again")]
+        log = self.replication.log
+        commands = self.replication.flush()
+        replay = log.holds(message.log_id, message.sequence)
+        sequence = message.sequence if replay else log.sequence
+        commands.append(do.Send((peer.link,), Following(log.log_id, sequence, replay)))
+        if replay:
+            commands += self.replication.replay(peer.link, sequence)
+        self.replication.follow(peer.link)
+        return commands
+
+    def following(self, peer: Peer, message: Following, now: Now) -> list[Command]:
+        """The lead tells where its updates begin; tables are compared in any case (DESIGN section 4, Return)."""
+        if peer.link != self.replication.lead:
+            return []
+        self.replication.begin(message.log_id, message.sequence)
+        if self.election.role == Role.MASTER and not self.election.loses:
+            return []
+        return self.resync.open(peer, self.clock.now_ms(now))
+
+    def compared(self, peer: Peer, now: Now) -> list[Command]:
+        """A comparison is over."""
+        commands: list[Command] = [do.Log("resync.finished", "info", {"peer": peer.name})]
+        if peer.link != self.replication.lead:
+            return commands
+        self.replication.completed()
+        if self.election.role == Role.MASTER and self.election.loses and self._fence is None:
+            self.election.yielding = True
+            commands += self.replication.flush()
+            fence, self._fence = self.service.fence(peer.link)
+            commands += [do.Log("split.yields", "warning", {"partner": peer.id, "term": self.election.term}), *fence]
+        return commands
+
+    def acknowledged(self, peer: Peer, message: Acknowledgement, now: Now) -> list[Command]:
+        """The lead has what this agent reported."""
+        if peer.link != self.replication.lead or self._fence is None or message.site < self._fence:
+            return []
+        self._fence = None
+        return self._demote(peer, now)
+
+    # -- roles ----------------------------------------------------------------------------------------------------
+
+    def _act(self, verdict: Verdict, now: Now) -> list[Command]:
+        match verdict:
+            case Verdict.DIAL:
+                return [do.Dial(self.election.dial_timeout_s)]
+            case Verdict.PROMOTE:
+                return self._promote(now)
+            case Verdict.FOLLOW if (partner := self.peers.partner) is not None:
+                return [] if self.replication.lead == partner.link else self._follow(partner, now)
+            case Verdict.YIELD if self.election.yielding is False and (partner := self.peers.partner) is not None:
+                if partner.link != self.replication.lead or self._fence is not None:
+                    return []
+                return [] if self.resync.comparing(partner.link) else self._yield(partner, now)
+        return []
+
+    def _yield(self, partner: Peer, now: Now) -> list[Command]:
+        """Of two masters this one will demote: compare first, unless that is done."""
+        if self.replication.complete is None:
+            return []
+        return self.compared(partner, now)
+
+    def _promote(self, now: Now) -> list[Command]:
+        """Serve: a new term, kept on disk, and a new log."""
+        if self.stopping_until_s is not None:
+            return []
+        self.election.promoted(now.monotonic_s)
+        self.replication.lead_off(self.dice.getrandbits(63) | 1)
+        self.clock.lead(now)
+        term = self.election.term
+        return [
+            do.PersistTerm(term),
+            do.Log("role.master", "info", {"term": term, "partner": self.election.partner.value}),
+            do.AnnounceRole(Role.MASTER, term),
+            *self.heartbeats(now),
+        ]
+
+    def _follow(self, partner: Peer, now: Now) -> list[Command]:
+        """Become slave of the partner, which serves."""
+        self.election.following(now.monotonic_s)
+        self.replication.resign()
+        cursor = self.replication.attach(partner.link)
+        return [
+            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term}),
+            do.AnnounceRole(Role.SLAVE, self.election.term),
+            *self._redirect_all(),
+            do.Send((partner.link,), Follow(*cursor)),
+            *self.heartbeats(now),
+        ]
+
+    def _demote(self, partner: Peer, now: Now) -> list[Command]:
+        """Everything is given and acknowledged: be the slave of the other master. The stream from it goes on."""
+        self.election.following(now.monotonic_s)
+        self.replication.resign()
+        partner.stored = None
+        return [
+            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, "after": "split"}),
+            do.AnnounceRole(Role.SLAVE, self.election.term),
+            *self._redirect_all(),
+            *self.heartbeats(now),
+        ]
+
+    def _redirect_all(self) -> list[Command]:
+        return [command for peer in self.peers if not peer.is_partner for command in self._redirect(peer)]
+
+    def _redirect(self, peer: Peer) -> list[Command]:
+        """Send a proxy to the master."""
+        self.dismiss(peer)
+        master = self.settings.partner_name
+        return [do.Close(peer.link, Code.NOT_MASTER, f"authagent-{master} is master", master)]
+
+    def _sure(self, now: Now) -> list[Command]:
+        self.unsure_until_s = None
+        return self.heartbeats(now)
+
+    # -- leaving --------------------------------------------------------------------------------------------------
+
+    @property
+    def may_acknowledge(self) -> bool:
+        """Whether what is said now will still be true: not while unsure, yielding or leaving."""
+        if self.unsure_until_s is not None or self.election.yielding or self.stopping_until_s is not None:
+            return False
+        return self.election.role == Role.MASTER
+
+    def stop(self, now: Now) -> list[Command]:
+        """SIGTERM: a master gives its slave what it lacks first."""
+        if self.stopping_until_s is not None:
+            return []
+        self.stopping_until_s = now.monotonic_s + self.settings.handover_timeout_s
+        return [do.Log("agent.stopping"), *self.replication.flush()]
+
+    @property
+    def _handed_over(self) -> bool:
+        slave = self.service.slave
+        return slave is None or (slave.stored or 0) >= self.replication.log.sequence
+
+    def _leave(self) -> list[Command]:
+        """Say farewell to the slave first, so that it serves when the proxies come."""
+        self.stopping_until_s = None
+        partner = self.peers.partner
+        commands: list[Command] = []
+        if partner is not None:
+            commands.append(do.Close(partner.link, Code.STOPPING, "stopping"))
+        for peer in self.peers:
+            if peer is not partner and partner is None:
+                commands.append(do.Close(peer.link, Code.STOPPING, "stopping"))
+            elif peer is not partner:
+                commands.append(do.Close(peer.link, Code.NOT_MASTER, "stopping", self.settings.partner_name))
+            self.dismiss(peer)
+        return [*commands, do.Exit()]

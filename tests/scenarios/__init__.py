@@ -1,0 +1,1 @@
+"""Transcripts of the pure machines: commands and their whole effect."""
