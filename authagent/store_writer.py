@@ -154,7 +154,7 @@ class Writer:
             try:
                 expires_ms = max(payload.expires_ms for payload in group)
                 row_bytes = self.file.append([payload.data for payload in group], expires_ms)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing counts as stored after it
                 self._fail(error)
         size = sum(len(payload.data) for payload in group)
         self._tell(Written(group[-1].position, len(group), size, row_bytes, self.file is not None))
@@ -168,7 +168,7 @@ class Writer:
             answer = call.function(self)
         except (NoFile, StoreUnusable) as error:
             answer = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised again where the call was made
             self._fail(error)
             answer = error
         self._tell(Answered(call, answer))
