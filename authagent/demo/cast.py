@@ -9,6 +9,7 @@ Rules of this file:
 import json
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -81,9 +82,7 @@ def proxy_program() -> Path:
     raise StepFailed("minimal_proxy.py beside the demo or in examples/", f"neither, near {here}")
 
 
-async def until(
-    holds: Callable[[], Awaitable[object]] | Callable[[], object], within_s: float, expected: str
-) -> float:
+async def until(holds: Callable[[], Awaitable[object]] | Callable[[], object], within_s: float, expected: str) -> float:
     """Wait until `holds` returns True and tell how many seconds that took; what else it returns is what was seen.
 
     Raises StepFailed with the last thing seen when `within_s` seconds pass.
@@ -195,16 +194,22 @@ def ctl(config: Path) -> list[str]:
 
 
 def write_configuration(folder: Path, relay_ports: tuple[int, int], users: Mapping[str, str]) -> Path:
-    """Write authagent.toml and the users' toy password file into `folder`; returns the path of the former."""
+    """Write authagent.toml, its secret and the users' toy password file into `folder`; returns the first's path."""
     path = folder / "authagent.toml"
     path.write_text(
         _CONFIGURATION.format(site=SITE, folder=folder, port_1=relay_ports[0], port_2=relay_ports[1]),
         encoding="utf-8",
     )
     (folder / "control").mkdir(mode=0o700)
-    (folder / "users.txt").write_text("".join(f"{name}:{password}\n" for name, password in users.items()))
-    (folder / "users.txt").chmod(0o600)
+    _private(folder / "secret", secrets.token_urlsafe(32) + "\n")
+    _private(folder / "users.txt", "".join(f"{name}:{password}\n" for name, password in users.items()))
     return path
+
+
+def _private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, from its first moment on."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
 
 
 def make_agent(folder: Path, config: Path, number: int) -> Agent:

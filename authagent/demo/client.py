@@ -7,7 +7,6 @@ proxies.
 
 import base64
 import http.client
-import time
 from typing import NamedTuple
 
 import attrs
@@ -46,10 +45,11 @@ class User:
 
     async def ask(self, proxy_port: int, url: str, *, password: bool = False) -> Answer:
         """Fetch `url` through the proxy at `proxy_port`, showing the password or not."""
-        return await trio.to_thread.run_sync(self._ask, proxy_port, url, password, abandon_on_cancel=True)
+        began = trio.current_time()
+        status, text = await trio.to_thread.run_sync(self._ask, proxy_port, url, password, abandon_on_cancel=True)
+        return Answer(status, text, trio.current_time() - began)
 
-    def _ask(self, proxy_port: int, url: str, password: bool) -> Answer:
-        began = time.monotonic()
+    def _ask(self, proxy_port: int, url: str, password: bool) -> tuple[int, str]:
         connection = http.client.HTTPConnection(
             "127.0.0.1", proxy_port, timeout=_TIMEOUT_S, source_address=(self.address, 0)
         )
@@ -60,12 +60,11 @@ class User:
         try:
             connection.request("GET", url, headers=headers)
             response = connection.getresponse()
-            status, text = response.status, response.read().decode("latin-1")
+            return response.status, response.read().decode("latin-1")
         except (OSError, http.client.HTTPException) as error:
-            status, text = 0, f"{type(error).__name__}: {error}"
+            return 0, f"{type(error).__name__}: {error}"
         finally:
             connection.close()
-        return Answer(status, text, time.monotonic() - began)
 
 
 @attrs.define

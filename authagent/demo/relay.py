@@ -11,6 +11,7 @@ which is readable on loopback, where the links of the demo are plain. Rules of t
 
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -34,11 +35,15 @@ class Caller:
 
 
 class Relay:
-    """Passes connections from its own port to `port` on loopback, except from callers that are cut off."""
+    """Passes connections from its own port to `port` on loopback, except from callers that are cut off.
+
+    `passed_bytes` counts what passed for each caller, both ways together.
+    """
 
     def __init__(self, port: int) -> None:
+        self.passed_bytes: Counter[Caller] = Counter()
         self._target = port
-        self._cut: Callable[[Caller], bool] = lambda caller: False
+        self._cut: Callable[[Caller], bool] = _nobody
         self._changed = trio.Event()
 
     def cut(self, severed: Callable[[Caller], bool]) -> None:
@@ -48,7 +53,7 @@ class Relay:
 
     def heal(self) -> None:
         """Let everything pass again."""
-        self.cut(lambda caller: False)
+        self.cut(_nobody)
 
     async def serve(self, near: trio.SocketStream) -> None:
         """A handler for trio.serve_tcp: one caller. Never raises for the network's sake."""
@@ -68,6 +73,7 @@ class Relay:
 
     async def _both_ways(self, near: trio.SocketStream, far: trio.SocketStream, caller: Caller, first: bytes) -> None:
         try:
+            self.passed_bytes[caller] += len(first)
             await far.send_all(first)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass, near, far, caller)
@@ -82,6 +88,7 @@ class Relay:
             await self._passable(caller)
             if not data:
                 return await sink.send_eof()
+            self.passed_bytes[caller] += len(data)
             await sink.send_all(data)
 
     async def _passable(self, caller: Caller) -> None:
@@ -91,6 +98,10 @@ class Relay:
     def _turn(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+
+def _nobody(_caller: Caller) -> bool:
+    return False
 
 
 async def _first_bytes(stream: trio.SocketStream) -> bytes:

@@ -153,8 +153,10 @@ class Stage:
             equals = [bool((state.get("partner") or {}).get("digest_equal")) for state in states.values()]
             if roles == expected and linked == proxies and (all(equals) or not equal):
                 return True
-            dead = [agent.last_line() for number, agent in self.agents.items() if number in expected and not agent.running]
-            return f"roles {roles}, proxies linked {linked}, tables equal {equals}" + "".join(f"; {line}" for line in dead)
+            dead = "".join(
+                f"; {self.agents[number].last_line()}" for number in expected if not self.agents[number].running
+            )
+            return f"roles {roles}, proxies linked {linked}, tables equal {equals}{dead}"
 
         text = " and ".join(f"agent {number} {role}" for number, role in expected.items())
         return await until(settled, within_s, f"{text}, {proxies} proxies linked" + (", tables equal" if equal else ""))
@@ -188,10 +190,8 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
             page_url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/"
             switch_port, switch = await _start_switch(nursery, folder, proxies)
             programs += switch
-            stage = Stage(
-                folder, config, users, agents, proxies, relays, page_url, switch_port, "HAProxy" if switch else "a splitter"
-            )
-            yield stage
+            switch_name = "HAProxy" if switch else "a splitter"
+            yield Stage(folder, config, users, agents, proxies, relays, page_url, switch_port, switch_name)
             nursery.cancel_scope.cancel()
     finally:
         for program in programs:

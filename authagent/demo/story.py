@@ -8,7 +8,6 @@ Rules of this file:
   after a failure, the folder with the logs.
 """
 
-import os
 import shutil
 import signal
 import sys
@@ -220,10 +219,10 @@ class Play:
             capture_stdout=True,
             capture_stderr=True,
             check=False,
-            env={**os.environ},
         )
         if done.returncode != 0:
-            raise StepFailed("authagent logout --all exits with 0", f"{done.returncode}: {done.stderr.decode().strip()}")
+            said = done.stderr.decode(errors="replace").strip()
+            raise StepFailed("authagent logout --all exits with 0", f"{done.returncode}: {said}")
         self.stage.ledger.logged_out(*inside)
         await self.stage.verify()
         return Seen(

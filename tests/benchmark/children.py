@@ -50,6 +50,7 @@ class Child:
                 env={**os.environ, **(environment or {})},
             )
         self._buffer = b""
+        self.greeting: dict[str, Any] = {}
 
     def send(self, **command: Any) -> None:
         """Give a command."""
@@ -98,11 +99,11 @@ class Child:
         return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:])
 
 
-def worker(name: str, module: str, folder: Path, *arguments: str) -> Child:
+def worker(name: str, module: str, folder: Path, *arguments: str, within_s: float = 30.0) -> Child:
     """A worker that runs one of our modules; it has said that it is ready."""
     child = Child(name, [sys.executable, "-m", module, *arguments], folder, talks=True)
     try:
-        child.answer(30.0)
+        child.greeting = child.answer(within_s)
     except BaseException:
         child.kill()
         raise

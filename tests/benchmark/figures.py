@@ -38,7 +38,8 @@ def failed(what: str, budget: str, why: str) -> Figure:
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The least value that at least `share` of all values do not exceed."""
-    assert values and 0 < share <= 1
+    assert values
+    assert 0 < share <= 1
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 

@@ -5,10 +5,12 @@ favours the peer; redis-py with hiredis.
 """
 
 import contextlib
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import redis
@@ -70,17 +72,19 @@ class RedisFarm:
             self.children.append(Child(f"sentinel-{port}", command, self.folder))
             self.sentinel_ports.append(port)
         for port in self.sentinel_ports:
-            wait_for(lambda port=port: self._sentinel_ready(port), f"sentinel on port {port} knows all", 30.0)
-
-    def _sentinel_ready(self, port: int) -> bool:
-        state = redis.Redis(port=port).sentinel_masters()[MASTER_NAME]
-        return state["num-other-sentinels"] == 2 and state["num-slaves"] >= 1
+            ready = functools.partial(_knows_all, port)
+            wait_for(ready, f"the Sentinel on port {port} knows the others", 30.0)
 
     def worker(self, name: str) -> Child:
         """A process of the peer's job, see tests.benchmark.peer_worker."""
         child = worker(name, "tests.benchmark.peer_worker", self.folder, str(self.master_port))
         self.children.append(child)
         return child
+
+
+def _knows_all(port: int) -> bool:
+    state: Any = redis.Redis(port=port).sentinel_master(MASTER_NAME)
+    return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] >= 1)
 
 
 def wait_for(holds: Callable[[], object], what: str, within_s: float = 10.0) -> float:

@@ -26,7 +26,8 @@ class Subscriber:
         self.sessions: dict[bytes, bytes] = {}
         self.seen_ns: dict[str, int] = {}
         self.stamping = False
-        self._pubsub = redis.Redis(port=port).pubsub(ignore_subscribe_messages=True)
+        client: Any = redis.Redis(port=port)
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(CHANNEL)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -43,7 +44,7 @@ class Worker:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.client = redis.Redis(port=port)
+        self.client: Any = redis.Redis(port=port)
         self.subscriber: Subscriber | None = None
 
     def subscribe(self) -> dict[str, Any]:
