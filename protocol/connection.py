@@ -24,7 +24,7 @@ from protocol import limits, messages
 from protocol.codec import HANDSHAKE_ARRAY_MAX, decode, encode
 from protocol.errors import Code, LocalProtocolError, RemoteProtocolError
 from protocol.framing import FrameReader, frame
-from protocol.handshake import Dialling, Listening
+from protocol.handshake import Dialling, Listening, Peer
 from protocol.messages import Challenge, Error, Farewell, Hello, Message, Ping, Pong, Proof, Refusal, Welcome
 from protocol.stamp import Now
 
@@ -140,6 +140,25 @@ class Connection:
             raise LocalProtocolError("only an open link ends with a farewell")
         self.phase = Phase.CLOSED
         return frame(encode(Farewell(code, text, elsewhere)))
+
+    def peer(self, address: str) -> Peer:
+        """Who is proven to be at the other end; `address` is where the shell has it from."""
+        return self._handshake.peer(address)
+
+    @property
+    def claimed(self) -> Hello | None:
+        """What a dialler says of itself, proven or not: for log lines only. None at the dialler's end."""
+        return self._handshake.claimed if isinstance(self._handshake, Listening) else None
+
+    def hello(self, now: Now) -> Hello:
+        """The proven dialler's Hello, `wall_ms` as of `now`; for the listener to judge."""
+        if self.phase is not Phase.DECISION or not isinstance(self._handshake, Listening):
+            raise LocalProtocolError("nobody is proven who could be judged")
+        return self._handshake.hello(now)
+
+    def abandon(self) -> None:
+        """The stream has ended without a word: nothing more is sent or received."""
+        self.phase = Phase.CLOSED
 
     def _open(self) -> None:
         self.phase = Phase.OPEN

@@ -23,6 +23,15 @@ HANDSHAKE_TIMEOUT_S = 2.0
 
 # -- links -------------------------------------------------------------------------------------------------------
 
+FAREWELL_TIMEOUT_S = 0.5
+"""How long a closed link stays open for its peer to read the reason, and for what is queued to leave."""
+
+UNACKNOWLEDGED_TIMEOUT_S = 3.0
+"""How long TCP may wait for an acknowledgement within a site (TCP_USER_TIMEOUT); heartbeats find silence sooner."""
+
+UNACKNOWLEDGED_WAN_TIMEOUT_S = 15.0
+"""The same between sites: three times wan_suspect_after, so that heartbeats decide there too."""
+
 CONNECTIONS_MAX = 2_000
 """Links of all kinds at one agent; an operator may raise it ([limits] connections)."""
 
