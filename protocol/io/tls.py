@@ -22,6 +22,7 @@ import hashlib
 import os
 import ssl
 from pathlib import Path
+from typing import cast
 
 import attrs
 from cryptography import x509
