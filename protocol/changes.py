@@ -92,5 +92,5 @@ class Changes:
 
     def __len__(self) -> int:
         """How many single changes the batch holds."""
-        runs = (*self.logins, *self.ends, *self.touches)
+        runs: tuple[LoginRun | EndRun | TouchRun, ...] = (*self.logins, *self.ends, *self.touches)
         return sum(len(run.sequences) for run in runs) + len(self.barriers) + len(self.marks)

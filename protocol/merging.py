@@ -12,15 +12,18 @@ Theory. Checking a column costs one min or max; only a column that fails is look
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from sys import intern
+from typing import Final
 
 import attrs
 
 from protocol import limits
 from protocol.changes import Barrier, EndRun, LoginRun, TouchRun
-from protocol.page import EXPIRES_AT, KEY, PLACES, USER, Row
+from protocol.page import ALIVE, EXPIRES_AT, KEY, PLACES, USER, Row
 from protocol.pages import PLACE_MASK
-from protocol.records import Merged, Records
-from protocol.session import Origin, State
+from protocol.records import Merged, Piece, Records
+
+PIECE_MIN: Final = 6
+"""A run shorter than this is taken one by one: cutting it to pieces would cost more."""
 
 
 @attrs.define
@@ -34,18 +37,18 @@ class Merge:
 
     def logins(self, run: LoginRun) -> None:
         """Take in logins, alive or ended."""
-        users = map(intern, run.users)  # the same users come again and again: keep one string of each
+        users = list(map(intern, run.users))  # the same users come again and again: keep one string of each
         rows: list[Row] = list(
             zip(run.keys, users, repeat(run.site), run.login_at, run.expires_at, run.idle_timeout_s, run.attributes)
         )
-        states = run.states or bytes([State.ALIVE]) * len(rows)
+        states = run.states or bytes([ALIVE]) * len(rows)
         stamps = (run.login_at,) if run.active_at is None else (run.login_at, run.active_at)
-        admitted = self._admitted(run.expires_at, stamps)
+        singly = self._admitted(run.expires_at, stamps)
         sequences = run.sequences
-        if admitted is None and isinstance(sequences, range) and sequences.step == 1:
-            admitted = self._pieces(run.origin, sequences, rows, states, run.active_at)
+        if singly is None and isinstance(sequences, range) and sequences.step == 1 and len(rows) >= PIECE_MIN:
+            singly = self._pieces(run, sequences, rows, users, states)
         active_at = run.active_at or run.login_at
-        for n in range(len(rows)) if admitted is None else admitted:
+        for n in range(len(rows)) if singly is None else singly:
             self.records.take(run.origin, sequences[n], rows[n], states[n], active_at[n], self.merged)
 
     def ends(self, run: EndRun) -> None:
@@ -54,7 +57,7 @@ class Merge:
         admitted = self._admitted(run.expires_at, ())
         for n in range(len(run.sequences)) if admitted is None else admitted:
             key, user, expires_at = run.keys[n], run.users[n], run.expires_at[n]
-            found = records.find(*run.origin, run.sequences[n])
+            found = records.find(run.origin, run.sequences[n])
             if found is not None:
                 page, place = found
                 row = page.rows[place]
@@ -72,11 +75,11 @@ class Merge:
             if active_at > ahead_ms:
                 self._refuse_ahead()
                 continue
-            found = records.find(*run.origin, sequence)
+            found = records.find(run.origin, sequence)
             if found is None:
                 continue
             page, place = found
-            if page.states[place] == State.ALIVE and page.touch(place, active_at):
+            if page.states[place] == ALIVE and page.touch(place, active_at):
                 merged.changed = True
                 merged.touched += 1
                 merged.keys.append(page.rows[place][KEY])
@@ -95,19 +98,27 @@ class Merge:
             records.raise_barrier(user, at, self.merged)
 
     def _pieces(
-        self, origin: Origin, sequences: range, rows: list[Row], states: bytes, active_at: list[int] | None
+        self, run: LoginRun, sequences: range, rows: list[Row], users: list[str], states: bytes
     ) -> list[int]:
         """Take consecutive logins in page by page; the positions of those that must go one by one."""
-        left: list[int] = []
+        singly: list[int] = []
         start = 0
         while start < len(rows):
             end = min(start + PLACES - (sequences[start] & PLACE_MASK), len(rows))
-            active = None if active_at is None else active_at[start:end]
-            piece = rows[start:end]
-            if not self.records.take_run(origin, sequences[start], piece, states[start:end], active, self.merged):
-                left.extend(range(start, end))
+            piece = Piece(
+                run.origin,
+                sequences[start],
+                rows[start:end],
+                run.keys[start:end],
+                users[start:end],
+                run.expires_at[start:end],
+                states[start:end],
+                None if run.active_at is None else run.active_at[start:end],
+            )
+            if not self.records.take_piece(piece, self.merged):
+                singly.extend(range(start, end))
             start = end
-        return left
+        return singly
 
     def _admitted(self, expires_at: Sequence[int], stamps: Iterable[Sequence[int]]) -> list[int] | None:
         """The positions of a run whose times may be; None for all of them."""

@@ -37,9 +37,9 @@ class Pages:
         by_handle = self.by_handle
         return (by_handle[handle] for handle in list(by_handle) if handle in by_handle)
 
-    def get(self, proxy: str, epoch: int, sequence: int) -> Page | None:
+    def get(self, origin: tuple[str, int], sequence: int) -> Page | None:
         """The page on which a login stands, or would stand."""
-        number = self._numbers.get((proxy, epoch))
+        number = self._numbers.get(origin)
         if number is None:
             return None
         return self.by_handle.get(number << SEQUENCE_BITS | sequence & ~PLACE_MASK)

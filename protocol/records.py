@@ -9,7 +9,6 @@ Rules of this file:
   beyond, ends of logins never seen.
 """
 
-from collections.abc import Sequence
 from itertools import compress
 
 import attrs
@@ -17,7 +16,7 @@ import attrs
 from protocol import limits
 from protocol.barriers import Barriers
 from protocol.index import Index
-from protocol.page import KEY, LOGIN_AT, USER, Page, Row
+from protocol.page import ALIVE, KEY, LOGIN_AT, USER, Page, Row
 from protocol.pages import PLACE_MASK, Pages
 from protocol.session import Login, LoginId, Origin, Record, State
 
@@ -53,6 +52,20 @@ class Merged:
     closed: list[tuple[Record, State]] = attrs.field(factory=list)
 
 
+@attrs.define
+class Piece:
+    """Logins with consecutive sequences from `first` on that stand on one page, in columns of equal length."""
+
+    origin: Origin
+    first: int
+    rows: list[Row]
+    keys: list[str]
+    users: list[str]
+    expires_at: list[int]
+    states: bytes
+    active_at: list[int] | None
+
+
 class Records:
     """Every record that one node knows."""
 
@@ -69,57 +82,56 @@ class Records:
         self.observed = False
         self.records_max = records_max
 
-    def find(self, proxy: str, epoch: int, sequence: int) -> tuple[Page, int] | None:
+    def find(self, origin: tuple[str, int], sequence: int) -> tuple[Page, int] | None:
         """Page and place of a record, if there is one."""
-        page = self.pages.get(proxy, epoch, sequence)
+        page = self.pages.get(origin, sequence)
         place = sequence & PLACE_MASK
         return (page, place) if page is not None and page.states[place] else None
 
     def has_room(self, state: int, new_page: bool, count: int = 1) -> bool:
         """Whether records not known yet can be taken: ends go a quarter beyond what logins may fill."""
-        records_max = self.records_max if state == State.ALIVE else self.records_max + self.records_max // 4
+        records_max = self.records_max if state == ALIVE else self.records_max + self.records_max // 4
         pages_max = max(records_max // limits.PAGE_RECORDS_MIN, limits.PAGES_MIN)
         return self.count + count <= records_max and not (new_page and len(self.pages) >= pages_max)
 
-    def take_run(
-        self, origin: Origin, first: int, rows: list[Row], states: bytes, active_at: Sequence[int] | None, merged: Merged
-    ) -> bool:
-        """Take consecutive logins of one page that are all unknown; False, and nothing done, when they are not."""
-        page = self.pages.get(*origin, first)
-        low = first & PLACE_MASK
-        if page is not None and not page.is_empty(low, low + len(rows)):
+    def take_piece(self, piece: Piece, merged: Merged) -> bool:
+        """Take logins that are all unknown; False, and nothing done, when they are not, or there is no room."""
+        count = len(piece.rows)
+        page = self.pages.get(piece.origin, piece.first)
+        low = piece.first & PLACE_MASK
+        if page is not None and not page.is_empty(low, low + count):
             return False
-        if not self.has_room(State.ALIVE, page is None, len(rows)):
+        if not self.has_room(ALIVE, page is None, count):
             return False
-        page = page or self.pages.make(origin, first)
-        page.put(low, rows, states, active_at)
-        self.count += len(rows)
+        page = page or self.pages.make(piece.origin, piece.first)
+        page.put(low, piece.rows, piece.states, piece.expires_at, piece.active_at)
+        self.count += count
         self.changed.add(page.handle)
         merged.changed = True
 
-        handles = list(range(page.handle + low, page.handle + low + len(rows)))
-        alive = states.count(State.ALIVE)
-        if alive < len(rows):
-            living = [state == State.ALIVE for state in states]
-            rows = list(compress(rows, living))
+        handles = list(range(page.handle + low, page.handle + low + count))
+        keys, users = piece.keys, piece.users
+        alive = piece.states.count(ALIVE)
+        if alive < count:
+            living = [state == ALIVE for state in piece.states]
+            keys, users = list(compress(keys, living)), list(compress(users, living))
             handles = list(compress(handles, living))
-            self.ended += len(states) - alive
-            merged.ended += len(states) - alive
-        keys = [row[KEY] for row in rows]
+            self.ended += count - alive
+            merged.ended += count - alive
         self.by_key.add_all(keys, handles)
-        self.by_user.add_each([row[USER] for row in rows], handles)
+        self.by_user.add_all(users, handles)
         self.alive += alive
         page.alive += alive
         merged.fresh += alive
         merged.keys += keys
         if self.observed:
-            for row, handle in zip(rows, handles, strict=True):
-                self._note_opened(page, handle & PLACE_MASK, row, merged)
+            for handle in handles:
+                self._note_opened(page, handle & PLACE_MASK, merged)
         return True
 
     def take(self, origin: Origin, sequence: int, row: Row, state: int, active_at: int, merged: Merged) -> None:
         """Merge one record in, whatever is known of it."""
-        page = self.pages.get(*origin, sequence)
+        page = self.pages.get(origin, sequence)
         place = sequence & PLACE_MASK
         if page is not None and page.states[place]:
             self._join(page, place, row, state, active_at, merged)
@@ -130,23 +142,23 @@ class Records:
             return
         page = self.put(origin, sequence, row, state, active_at)
         merged.changed = True
-        if state == State.ALIVE:
+        if state == ALIVE:
             merged.fresh += 1
             merged.keys.append(row[KEY])
             if self.observed:
-                self._note_opened(page, place, row, merged)
+                self._note_opened(page, place, merged)
         else:
             merged.ended += 1
 
     def put(self, origin: Origin, sequence: int, row: Row, state: int, active_at: int) -> Page:
         """Take one record that is unknown, which is the caller's duty."""
-        page = self.pages.get(*origin, sequence) or self.pages.make(origin, sequence)
+        page = self.pages.get(origin, sequence) or self.pages.make(origin, sequence)
         place = sequence & PLACE_MASK
         assert not page.states[place], "a login id is used once"
         page.put_one(place, row, state, active_at)
         self.changed.add(page.handle)
         self.count += 1
-        if state == State.ALIVE:
+        if state == ALIVE:
             handle = page.handle + place
             self.by_key.add(row[KEY], handle)
             self.by_user.add(row[USER], handle)
@@ -162,7 +174,7 @@ class Records:
         if state <= before:
             return
         merged.changed = True
-        if before == State.ALIVE:
+        if before == ALIVE:
             self._leave(page, place, page.rows[place], state, merged)
         page.states[place] = state
         self.changed.add(page.handle)
@@ -183,7 +195,7 @@ class Records:
         """Drop a page with all that stands on it."""
         for place in page.taken():
             self.count -= 1
-            if page.states[place] == State.ALIVE:
+            if page.states[place] == ALIVE:
                 self._unindex(page.rows[place], page.handle + place)
             else:
                 self.ended -= 1
@@ -192,7 +204,7 @@ class Records:
 
     def is_alive(self, page: Page, place: int, now_ms: int) -> bool:
         """session.alive for the record at a taken place."""
-        if page.states[place] != State.ALIVE:
+        if page.states[place] != ALIVE:
             return False
         _, user, _, login_at, expires_at, idle_timeout_s, _ = page.rows[place]
         return (
@@ -210,21 +222,21 @@ class Records:
     def _join(self, page: Page, place: int, row: Row, state: int, active_at: int, merged: Merged) -> None:
         """Merge a copy of a known record in."""
         row_before, before = page.rows[place], page.states[place]
-        if before > State.ALIVE and state == State.ALIVE:
+        if before > ALIVE and state == ALIVE:
             self.counts.resurrections_blocked += 1
         if not page.join(place, row, state, active_at):
             return
         merged.changed = True
         state = page.states[place]
         if state == before:
-            if state == State.ALIVE:
+            if state == ALIVE:
                 merged.touched += 1
                 merged.keys.append(row[KEY])
             return
         self.changed.add(page.handle)
         if state == State.CONFLICT:
             self.counts.conflicts += 1
-        if before == State.ALIVE:
+        if before == ALIVE:
             self._leave(page, place, row_before, state, merged)
 
     def _leave(self, page: Page, place: int, row: Row, state: int, merged: Merged) -> None:
@@ -245,6 +257,7 @@ class Records:
         self.by_key.remove(row[KEY], handle)
         self.by_user.remove(row[USER], handle)
 
-    def _note_opened(self, page: Page, place: int, row: Row, merged: Merged) -> None:
+    def _note_opened(self, page: Page, place: int, merged: Merged) -> None:
+        row = page.rows[place]
         if row[LOGIN_AT] > self.barriers.get(row[USER]):
             merged.opened.append(LoginId(*page.origin, page.first + place))

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, TouchRun
-from protocol.page import EXPIRES_AT, LOGIN_AT, SITE, Page
-from protocol.session import State
+from protocol.page import ALIVE, EXPIRES_AT, LOGIN_AT, SITE, Page
 
 
 def of_page(page: Page, places: Sequence[int]) -> tuple[list[LoginRun], list[EndRun]]:
@@ -31,7 +30,7 @@ def touches(page: Page, since_ms: int) -> TouchRun | None:
     places = [
         place
         for place, active_at in enumerate(page.active)
-        if active_at >= since_ms and page.states[place] == State.ALIVE and active_at > page.rows[place][LOGIN_AT]
+        if active_at >= since_ms and page.states[place] == ALIVE and active_at > page.rows[place][LOGIN_AT]
     ]
     if not places:
         return None
@@ -103,7 +102,7 @@ def _logins(page: Page, site: str, places: Sequence[int]) -> LoginRun:
         list(idle_timeout_s),
         list(attributes),
         active_at,
-        None if states.count(State.ALIVE) == len(states) else states,
+        None if states.count(ALIVE) == len(states) else states,
     )
 
 

@@ -26,9 +26,9 @@ from protocol.barriers import Barriers
 from protocol.changes import Barrier, Changes
 from protocol.digest import CUTS_KEPT, MINUTE_MS, Digest
 from protocol.merging import Merge
-from protocol.page import PLACES, row_of
+from protocol.page import ALIVE, PLACES, row_of
 from protocol.records import Counts, Merged, Records
-from protocol.session import Login, LoginId, Origin, Record, State
+from protocol.session import Login, LoginId, Origin, Record
 
 __all__ = ["Counts", "Merged", "Table"]
 
@@ -100,15 +100,15 @@ class Table:
 
     def add(self, origin: Origin, sequence: int, login: Login) -> None:
         """Take in one login just made here, under a login id that nobody has seen. The caller heeds `full`."""
-        self._records.put(origin, sequence, row_of(login), State.ALIVE, login.login_at)
+        self._records.put(origin, sequence, row_of(login), ALIVE, login.login_at)
 
     def touch(self, login_id: LoginId, active_at: int) -> bool:
         """Raise the last activity of a login that has not ended; False when that changes nothing."""
-        found = self._records.find(*login_id)
+        found = self._records.find(login_id[:2], login_id.sequence)
         if found is None:
             return False
         page, place = found
-        return page.states[place] == State.ALIVE and page.touch(place, active_at)
+        return page.states[place] == ALIVE and page.touch(place, active_at)
 
     def shift(self, origin: Origin, delta_ms: int) -> None:
         """Move every time of an origin's logins: for a proxy's own, at its first link, before anyone else sees them."""
@@ -121,7 +121,7 @@ class Table:
     @property
     def full(self) -> bool:
         """Whether a new login must be refused."""
-        return not self._records.has_room(State.ALIVE, new_page=True)
+        return not self._records.has_room(ALIVE, new_page=True)
 
     @property
     def max_clock_offset_ms(self) -> int:
@@ -129,7 +129,7 @@ class Table:
 
     def record(self, login_id: LoginId) -> Record | None:
         """The record of a login, ended or not."""
-        found = self._records.find(*login_id)
+        found = self._records.find(login_id[:2], login_id.sequence)
         if found is None:
             return None
         page, place = found
@@ -152,7 +152,7 @@ class Table:
         return contenders[0] if contenders else None
 
     def contenders(self, key: str, now_ms: int) -> list[Record]:
-        """The record that is shown under the key; if clocks cannot tell which of several is, all those, latest first."""
+        """The record that is shown under the key; all those, latest first, of which clocks cannot tell which it is."""
         alive = []
         for handle in self._by_key.get(key):
             page, place = self._pages.at(handle)
@@ -205,7 +205,7 @@ class Table:
 
     def select(self, origin: Origin, page: int, mask: bytes) -> Changes:
         """The records of a page that a 32-byte mask names: place p is bit p % 8 (from the lowest) of byte p // 8."""
-        found = self._pages.get(*origin, page * PLACES)
+        found = self._pages.get(origin, page * PLACES)
         if found is None:
             return Changes()
         logins, ends = runs.of_page(found, runs.marked_places(found, mask))
@@ -225,7 +225,7 @@ class Table:
 
     def states(self, origin: Origin, page: int, cut_min: int) -> bytes:
         """The State bytes of one page as `pages` gives them; all ABSENT where there is none."""
-        found = self._pages.get(*origin, page * PLACES)
+        found = self._pages.get(origin, page * PLACES)
         return bytes(PLACES) if found is None else found.states_after(cut_min * MINUTE_MS)
 
     def barriers_hash(self, cut_min: int | None = None) -> bytes:
