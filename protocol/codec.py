@@ -23,7 +23,8 @@ from typing import Any
 
 import msgpack
 
-from protocol import limits, payload as layout
+from protocol import limits
+from protocol import payload as layout
 from protocol.changes import Changes
 from protocol.errors import Code, LocalProtocolError, RemoteProtocolError
 from protocol.messages import Message
@@ -114,9 +115,10 @@ def _encode_within(changes: Changes, bytes_max: int) -> Iterator[bytes]:
 
 def _pack(value: tuple[Any, ...]) -> bytes:
     try:
-        return msgpack.packb(value)
+        packed: bytes = msgpack.packb(value)
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         raise LocalProtocolError(f"a value that the wire does not carry ({type(error).__name__})") from None
+    return packed
 
 
 def _unpack(data: bytes, array_max: int, what: str) -> tuple[Any, ...]:

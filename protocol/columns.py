@@ -22,6 +22,7 @@ the exact check of a batch costs a fraction of making its lists. NUL is therefor
 """
 
 import functools
+import itertools
 import sys
 from array import array
 from collections.abc import Callable, Sequence
@@ -53,10 +54,9 @@ def _check_integers(least: int, greatest: int, low: int, high: int, what: str, f
 
 def check_strings(values: Sequence[str], joined: str, bytes_max: int, what: str, failure: Failure) -> None:
     """`joined` holds all values; it tells in one call whether characters are bytes."""
-    lengths = list(map(len, values))
-    if min(lengths) == 0:
+    if not joined or joined[0] == "\0" or joined[-1] == "\0" or "\0\0" in joined:
         raise failure(f"{what} is empty")
-    if max(lengths) > bytes_max or (not joined.isascii() and max(len(v.encode()) for v in values) > bytes_max):
+    if max(map(len, values)) > bytes_max or (not joined.isascii() and max(len(v.encode()) for v in values) > bytes_max):
         raise failure(f"{what} longer than {bytes_max} bytes")
 
 
@@ -125,8 +125,9 @@ def pack_states(states: bytes, allowed: bytes) -> int | bytes:
 def pack_maps(column: Sequence[Attributes]) -> tuple[Any, ...]:
     """The caller has seen to it that no more than FRAME_ATTRIBUTE_MAPS_MAX maps differ."""
     ids = list(map(id, column))  # nearly always few objects stand for all; only these are hashed and compared
+    objects = dict(zip(ids, column, strict=True))
     places: dict[Attributes, int] = {}
-    place_of = {key: places.setdefault(attributes, len(places)) for key, attributes in dict(zip(ids, column)).items()}
+    place_of = {key: places.setdefault(attributes, len(places)) for key, attributes in objects.items()}
     maps = tuple(map(_pack_attributes, places))
     return maps, b"" if len(maps) == 1 else bytes(map(place_of.__getitem__, ids))
 
@@ -151,7 +152,7 @@ def _check_attributes(flat: tuple[Any, ...], failure: Failure) -> None:
         raise failure(f"attributes that are not 1 to {limits.ATTRIBUTES_MAX} pairs")
     if any(type(name) is not str or not name for name in names):
         raise failure("an attribute without a name")
-    if any(a >= b for a, b in zip(names, names[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(names)):
         raise failure("attributes that are not sorted by name, or a name twice")
     for value in values:
         if type(value) is not str and (type(value) is not tuple or any(type(part) is not str for part in value)):

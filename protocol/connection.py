@@ -94,7 +94,7 @@ class Connection:
             if self.phase is Phase.OPEN:
                 for body in self._reader.feed(data):
                     self._opened(body, received)
-                    if self.phase is not Phase.OPEN:
+                    if self.farewell is not None:
                         return received
                 if self._reader.failure is not None:
                     raise self._reader.failure

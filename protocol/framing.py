@@ -54,19 +54,18 @@ class FrameReader:
         if not self._rest:
             frames, used = self._cut(memoryview(data), frames_max)
             self._rest += data[used:]
-        else:
-            self._rest += data
-            with memoryview(self._rest) as view:
-                frames, used = self._cut(view, frames_max)
-            del self._rest[:used]
-        if self.failure is not None:
-            self._rest.clear()
-            if not frames:
-                raise self.failure
+            return frames
+        self._rest += data
+        with memoryview(self._rest) as view:
+            frames, used = self._cut(view, frames_max)
+        del self._rest[:used]
         return frames
 
     def _cut(self, view: memoryview, frames_max: int | None) -> tuple[list[bytes], int]:
-        """The frames at the head of the view, and how many bytes they take with their lengths."""
+        """The frames at the head of the view, and how many bytes they take with their lengths.
+
+        Behind a length out of bounds nothing means anything: then all is used up.
+        """
         frames: list[bytes] = []
         start, end = 0, len(view)
         while end - start >= HEADER_BYTES and len(frames) != frames_max:
@@ -74,7 +73,9 @@ class FrameReader:
             if not 0 < length <= self.bytes_max:
                 header = bytes(view[start : start + HEADER_BYTES])
                 self.failure = RemoteProtocolError(self._complaint(header, length))
-                break
+                if not frames:
+                    raise self.failure
+                return frames, end
             stop = start + HEADER_BYTES + length
             if stop > end:
                 break

@@ -119,7 +119,7 @@ def _pack_origin(origin: Origin, sequences: Sequence[int]) -> tuple[Any, ...]:
     return (*origin, pack_sequences(sequences))
 
 
-def _check_lengths(count: int, columns: Sequence[Sequence[Any]], *optional: Sequence[Any] | None) -> None:
+def _check_lengths(count: int, columns: Sequence[Any], *optional: Sequence[Any] | None) -> None:
     lengths = {len(column) for column in columns} | {len(column) for column in optional if column is not None}
     if count == 0 or lengths != {count}:
         raise LocalProtocolError("a run that is empty, or has columns of unequal length")
@@ -150,7 +150,7 @@ def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def unpack(row: tuple[Any, ...]) -> Changes:
     """The changes in what a payload was decoded to. Raises RemoteProtocolError and nothing else."""
-    logins, ends, touches, barriers, marks = (row + ((),) * 5)[:5]
+    logins, ends, touches, barriers, marks = (*row, (), (), (), (), ())[:5]
     budget = _Budget(limits.FRAME_CHANGES_MAX)
     return Changes(
         tuple([_unpack_logins(run, budget) for run in _rows(logins)]),
@@ -183,7 +183,7 @@ def _unpack_logins(row: tuple[Any, ...], budget: _Budget) -> LoginRun:
     if len(row) < 10:
         raise RemoteProtocolError("a run of logins with too few columns")
     origin, sequences = _unpack_origin(row, budget)
-    site, keys, users, login_at, lifetimes, idle_timeout_s, attributes, active_at, states = (row + (None, None))[3:12]
+    site, keys, users, login_at, lifetimes, idle_timeout_s, attributes, active_at, states = (*row, None, None)[3:12]
     count = len(sequences)
     check_name(site, "a site", RemoteProtocolError)
     starts = unpack_integers(login_at, count, 0, limits.TIME_MS_MAX, "login_at")
@@ -196,9 +196,7 @@ def _unpack_logins(row: tuple[Any, ...], budget: _Budget) -> LoginRun:
         unpack_strings(users, count, limits.USER_BYTES_MAX, "a user"),
         starts,
         list(map(operator.add, starts, spans)),
-        unpack_integers(
-            idle_timeout_s, count, limits.IDLE_TIMEOUT_S_MIN, limits.IDLE_TIMEOUT_S_MAX, "idle_timeout_s"
-        ),
+        unpack_integers(idle_timeout_s, count, limits.IDLE_TIMEOUT_S_MIN, limits.IDLE_TIMEOUT_S_MAX, "idle_timeout_s"),
         unpack_maps(attributes, count),
         None if active_at is None else unpack_integers(active_at, count, 0, limits.TIME_MS_MAX, "active_at"),
         None if states is None else unpack_states(states, count, LOGIN_STATES),
@@ -225,9 +223,7 @@ def _unpack_touches(row: tuple[Any, ...], budget: _Budget) -> TouchRun:
     if len(row) < 4:
         raise RemoteProtocolError("a run of touches with too few columns")
     origin, sequences = _unpack_origin(row, budget)
-    return TouchRun(
-        origin, sequences, unpack_integers(row[3], len(sequences), 0, limits.TIME_MS_MAX, "active_at")
-    )
+    return TouchRun(origin, sequences, unpack_integers(row[3], len(sequences), 0, limits.TIME_MS_MAX, "active_at"))
 
 
 def _unpack_pairs(value: Any, bytes_max: int, budget: _Budget) -> tuple[list[str], list[int]]:

@@ -38,7 +38,7 @@ _NONCE_BYTES = 18
 _SALT = secrets.token_bytes(16)  # one for all links of the process: the derived keys are kept (protocol.handshake)
 _JUDGED = frozenset({Phase.DECISION, Phase.CLOSED})
 
-Admit: TypeAlias = Callable[[Hello, str], Refusal | None | Awaitable[Refusal | None]]
+Admit: TypeAlias = Callable[[Hello, str], Refusal | Awaitable[Refusal | None] | None]
 """Judges a proven dialler by its Hello, whose `wall_ms` is as of now, and the address it comes from, without port."""
 
 

@@ -1,6 +1,7 @@
 """Reads the real clocks: the only place of protocol/io that does.
 
-CLOCK_BOOTTIME counts suspend and never jumps (clock_gettime(2)); where a system has none, the monotonic clock stands in.
+CLOCK_BOOTTIME counts suspend and never jumps (clock_gettime(2)); where there is none, the
+monotonic clock stands in.
 """
 
 import time

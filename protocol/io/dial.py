@@ -33,6 +33,7 @@ from protocol.stamp import Now
 _NONCE_BYTES = 18
 _ANSWERED = frozenset({Phase.OPEN, Phase.CLOSED})
 
+
 async def dial(
     host: str,
     port: int,

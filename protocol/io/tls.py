@@ -207,7 +207,7 @@ class Cipher:
         try:
             while filled < len(into):
                 # With a buffer the answer is a count of bytes; typeshed knows only the other form.
-                filled += cast(int, self._session.read(min(_RECORD_BYTES, len(into) - filled), into[filled:]))  # type: ignore[arg-type]
+                filled += cast(int, self._session.read(min(_RECORD_BYTES, len(into) - filled), into[filled:]))
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
