@@ -94,7 +94,8 @@ def load(flags: Flags, around: Surroundings | None = None, is_own: IsOwn = machi
 def read(flags: Flags, around: Surroundings) -> Configuration:
     """The configuration with the flags that override it. Raises MistakesFound. Blocks on the disk."""
     path = find_config(flags.config, "authagent", around)
-    found = configuration.parse(read_config(path), path) if path else configuration.default()
+    site = places.given(flags.site, ("AUTHAGENT_SITE",), around)
+    found = configuration.parse(read_config(path), path) if path else configuration.default(site)
     level = places.given(flags.log_level, ("AUTHAGENT_LOG_LEVEL",), around)
     if not level:
         return found

@@ -107,8 +107,9 @@ DEFAULT_SITE = "local"
 """The one site that exists without any file."""
 
 
-def default(site: str = DEFAULT_SITE) -> Configuration:
+def default(site: str = "") -> Configuration:
     """What holds without any file: a pair on loopback and any proxy id, in one site."""
+    site = site or DEFAULT_SITE
     pair = (
         AuthAgentEntry(id=1, site=site, host="127.0.0.1", port=9023),
         AuthAgentEntry(id=2, site=site, host="127.0.0.1", port=9024),
@@ -171,7 +172,7 @@ def _read(content: dict[str, Any], found: list[Mistake]) -> Configuration:
             found.append(_unknown(key, "", (*_TOP, *SECTIONS, *LISTS)))
     parts = {key: value for key, value in parts.items() if value is not None}
     site = parts.get("site", "")
-    fallback = default(site or DEFAULT_SITE)
+    fallback = default(site)
     if "authagent" not in content:
         parts |= {"authagents": fallback.authagents, "proxyagents": fallback.proxyagents, "site": fallback.site}
     for key in content.keys() & LISTS.keys():

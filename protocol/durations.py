@@ -25,9 +25,9 @@ def parse(text: str) -> float:
 
 
 def text(seconds: float) -> str:
-    """The shortest way to write `seconds`, in the largest unit that divides it."""
+    """How people write `seconds`: in the largest unit that divides it, but 60s and 24h rather than 1m and 1d."""
     for unit in ("d", "h", "m", "s"):
         count = seconds / UNITS_S[unit]
-        if count >= 1 and count == int(count) and (unit != "d" or count > 1):
+        if count >= 1 and count == int(count) and (unit in "hs" or count > 1):
             return f"{int(count)}{unit}"
     return f"{seconds * 1000:g}ms"

@@ -40,6 +40,20 @@ def key_of(field: "attrs.Attribute[Any]") -> str:
     return str(field.metadata["key"]) or field.name
 
 
+def toml(field: "attrs.Attribute[Any]") -> str:
+    """The default of a setting as it is written in the file; empty when it has none."""
+    value = field.default
+    if value is attrs.NOTHING:
+        return ""
+    if field.metadata["form"] is socket_mode:
+        return f'"{value:04o}"'
+    if isinstance(value, float):
+        return f'"{durations.text(value)}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "[]" if value == () else f"{value:_}" if isinstance(value, int) else f'"{value}"'
+
+
 def _expect(kind: type, value: Any) -> Any:
     if type(value) is not kind:
         found = _KINDS.get(type(value), "a date or time")

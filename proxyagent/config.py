@@ -51,7 +51,7 @@ class ProxySetup:
 def load(
     config: str | None = None,
     *,
-    id: str | None = None,
+    proxy_id: str | None = None,
     site: str | None = None,
     control: str | None = None,
     around: Surroundings | None = None,
@@ -64,17 +64,17 @@ def load(
     """
     around = surroundings() if around is None else around
     path = find_config(config, "proxyagent", around)
-    found = configuration.parse(read_config(path), path) if path else configuration.default()
-    wanted = places.given(id, ("PROXYAGENT_ID",), around)
-    proxy_id, entry = choose(found, wanted, places.given(site, ("PROXYAGENT_SITE",), around), is_own)
+    wanted_site = places.given(site, ("PROXYAGENT_SITE",), around)
+    found = configuration.parse(read_config(path), path) if path else configuration.default(wanted_site)
+    named, entry = choose(found, places.given(proxy_id, ("PROXYAGENT_ID",), around), wanted_site, is_own)
     own_agents = found.agents_of(entry.site)
     state = places.state_folder(None, found.state_dir, found.path, around)
     return ProxySetup(
         configuration=found,
-        id=proxy_id,
+        id=named,
         site=entry.site,
         agents=own_agents or tuple(each for other in found.sites for each in found.agents_of(other)),
-        control_path=_control_path(control, found, state, entry.site, proxy_id, around),
+        control_path=_control_path(control, found, state, entry.site, named, around),
         secret_path=places.beside(found.path or f"{state}/", found.security.secret_file),
     )
 
@@ -105,7 +105,7 @@ def _control_path(
 def choose(found: Configuration, proxy_id: str, site: str, is_own: IsOwn) -> tuple[str, ProxyAgentEntry]:
     """The id of this proxy and its entry, `proxy_id` and `site` being empty where nobody named them.
 
-    Raises MistakesFound when it is not listed, when several entries fit, or when the entry's host is not this machine's.
+    Raises MistakesFound when it is not listed, when several entries fit, or when its host is not this machine's.
     """
     if proxy_id:
         _check_id(proxy_id)

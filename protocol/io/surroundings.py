@@ -30,7 +30,7 @@ def find_config(flag: str | None, program: str, around: Surroundings) -> str:
 
 
 def read_config(path: str) -> str:
-    """The text of the configuration file. Raises MistakesFound, one line, when it cannot be read. Blocks on the disk."""
+    """The text of the configuration file. Raises MistakesFound, one line, when it cannot be read. Blocks."""
     try:
         with open(path, "rb") as file:
             content = file.read(_CONFIG_BYTES_MAX + 1)
