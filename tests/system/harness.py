@@ -310,11 +310,14 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def open_site(folder: Path, *, proxies: int = 3) -> AsyncIterator[Site]:
-    """Wires, files and processes, none of them started; every process is ended on leaving."""
+async def open_site(folder: Path, *, proxies: int = 3, relayed: bool = False) -> AsyncIterator[Site]:
+    """Wires, files and processes, none of them started; every process is ended on leaving.
+
+    `relayed` asks for relays on loopback even where there could be namespaces.
+    """
     names = tuple(f"proxy{number}" for number in range(1, proxies + 1))
     folder = _short(folder)
-    async with open_wires(("agent1", "agent2"), names) as wires, trio.open_nursery() as nursery:
+    async with open_wires(("agent1", "agent2"), names, relayed=relayed) as wires, trio.open_nursery() as nursery:
         config = _write_files(folder, wires)
         agents = {number: _agent(folder, config, wires, number) for number in (1, 2)}
         site = Site(folder, config, wires, nursery, agents, _proxies(folder, config, wires, proxies))

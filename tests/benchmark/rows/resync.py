@@ -73,11 +73,9 @@ def _apart(farm: Farm, wire: Child, filler: Child, other: Child, count: int) -> 
     wire.ask(do="heal")
     _right(other.ask(do="wait_isolated", isolated=False, within_s=20.0))
     linked_ns = time.monotonic_ns()
-    ends = []
     for proxy in (filler, other):
         proxy.send(do="wait_count", count=count + DIFFERENCES, within_s=30.0)
-    for proxy in (filler, other):
-        ends.append(_right(proxy.answer(35.0))["at_ns"])
+    ends = [_right(proxy.answer(35.0))["at_ns"] for proxy in (filler, other)]
     passed = wire.ask(do="bytes", proxy=other.name)["bytes"] - before
     return float(passed), max(0.0, (max(ends) - linked_ns) / 1e9)
 
