@@ -1,0 +1,254 @@
+"""The file under the store: what it keeps, what it refuses, how it is replaced."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from authagent import store_file
+from authagent.store_file import (
+    NEVER_MS,
+    Damaged,
+    Identity,
+    StoreFile,
+    StoreUnusable,
+    adopt,
+    finish_rebuilding,
+    fresh_rebuilding,
+    is_damage,
+    lock_folder,
+    reason,
+    set_aside,
+)
+
+AGENT = Identity("lan1", "1")
+NEW_YEAR_MS = 1_767_225_600_000
+
+
+def everything(file: StoreFile) -> list[bytes]:
+    payloads: list[bytes] = []
+    rows = file.read(0)
+    payloads.extend(rows.payloads)
+    while not rows.done:
+        rows = file.read(rows.last_id)
+        payloads.extend(rows.payloads)
+    return payloads
+
+
+def filled(path: Path, payloads: list[bytes]) -> None:
+    file = StoreFile(path, AGENT)
+    for payload in payloads:
+        file.append([payload], NEVER_MS)
+    file.close()
+
+
+def test_a_commit_is_on_stable_storage(tmp_path: Path) -> None:
+    """The file works with a write-ahead log that is synchronised at every commit, and in exclusive mode."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    found = {name: file._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+    assert found == {"journal_mode": "wal", "synchronous": 2}
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(tmp_path / "a", timeout=0).execute("SELECT * FROM rows").fetchone()
+    file.close()
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    """File and log hold who is logged in where: they are made for their owner alone, whatever the umask."""
+    before = os.umask(0)
+    try:
+        file = StoreFile(tmp_path / "a", AGENT)
+        file.append([b"x"], NEVER_MS)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        file.close()
+    finally:
+        os.umask(before)
+
+
+def test_rows_come_back_in_slices(tmp_path: Path) -> None:
+    """Reading gives every payload once, in order, about 1 MiB at a time."""
+    payloads = [bytes([number]) * 200_000 for number in range(20)]
+    filled(tmp_path / "a", payloads)
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert len(file.read(0).payloads) == 6
+    assert everything(file) == payloads
+    file.close()
+
+
+def test_terms_only_grow(tmp_path: Path) -> None:
+    """A lower term than the one kept is not written, and the greatest survives a restart."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    for term in (3, 7, 5):
+        file.write_term(term)
+    file.close()
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert file.term() == 7
+    file.close()
+
+
+def test_a_flipped_term_is_noticed(tmp_path: Path) -> None:
+    """A setting whose value does not match its checksum is damage, not a term."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    file.write_term(3)
+    file._database.execute("UPDATE settings SET value = '4' WHERE name = 'term'")
+    with pytest.raises(Damaged, match="term"):
+        file.term()
+    file.close()
+
+
+def test_another_agents_folder_is_refused(tmp_path: Path) -> None:
+    """A folder of agent 1 of lan1 cannot be taken by agent 2, nor by another site, and the error says so."""
+    filled(tmp_path / "a", [b"x"])
+    with pytest.raises(StoreUnusable, match="belongs to agent 1 of site lan1, not to agent 2"):
+        StoreFile(tmp_path / "a", Identity("lan1", "2"))
+    with pytest.raises(StoreUnusable, match="of site lan2; give this agent a --state-dir of its own"):
+        StoreFile(tmp_path / "a", Identity("lan2", "1"))
+    filled(tmp_path / "a", [b"y"])
+
+
+def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a newer version is left alone, with an error that names both versions."""
+    monkeypatch.setattr(store_file, "FORMAT_VERSION", 2)
+    filled(tmp_path / "a", [b"x"])
+    monkeypatch.undo()
+    with pytest.raises(StoreUnusable, match=r"newer authagent \(format 2, this one knows 1\)"):
+        StoreFile(tmp_path / "a", AGENT)
+
+
+def test_expired_rows_are_dropped(tmp_path: Path) -> None:
+    """Only rows in which everything has expired go."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    for payload, expires_ms in ((b"old", 100), (b"new", 101), (b"unknown", NEVER_MS)):
+        file.append([payload], expires_ms)
+    file.drop_expired(101)
+    assert everything(file) == [b"new", b"unknown"]
+    file.close()
+
+
+def test_superfluous_rows_go_a_few_at_a_time(tmp_path: Path) -> None:
+    """Rows up to an id are dropped in bounded steps; the newer ones stay."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    for number in range(10):
+        file.append([bytes([number + 1])], NEVER_MS)
+    assert [file.drop_through(7, 3) for _ in range(3)] == [False, False, True]
+    assert everything(file) == [b"\x08", b"\x09", b"\x0a"]
+    file.close()
+
+
+def damaged_at(path: Path, offset: int, length: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xa5" * length)
+
+
+@pytest.mark.parametrize("size", [300, 3_000, 30_000])
+def test_damaged_pages_cost_only_what_lay_on_them(tmp_path: Path, size: int) -> None:
+    """Whatever page behind the first three is destroyed: reading ends, says so, and gives most of the rows, all true.
+
+    Rows of 300 bytes share pages of the tree, those of 30,000 have pages of their own.
+    """
+    payloads = [number.to_bytes(4, "big") * (size // 4) for number in range(1_000_000 // size)]
+    filled(tmp_path / "a", payloads)
+    pages = (tmp_path / "a").stat().st_size // 8192
+    whole = (tmp_path / "a").read_bytes()
+    noticed = 0
+    for page in range(4, pages, max(1, pages // 25)):
+        (tmp_path / "a").write_bytes(whole)
+        damaged_at(tmp_path / "a", page * 8192, 8192)
+        file = StoreFile(tmp_path / "a", AGENT)
+        rows, found = file.read(0), 0
+        damage = rows.damage
+        found += len(rows.payloads)
+        assert set(rows.payloads) <= set(payloads)
+        while not rows.done:
+            rows = file.read(rows.last_id)
+            damage = damage or rows.damage
+            found += len(rows.payloads)
+            assert set(rows.payloads) <= set(payloads)
+        file.close()
+        noticed += bool(damage)
+        assert found == len(payloads) or damage
+        assert found >= 0.9 * len(payloads) or not damage or page < 6, (page, found, len(payloads), damage)
+    assert noticed > 10
+
+
+def test_a_file_is_set_aside_with_its_log_and_never_over_another(tmp_path: Path) -> None:
+    """Each file that is set aside gets a name of its own, with the time, and keeps its log."""
+    for _ in range(2):
+        (tmp_path / "sessions.db").write_bytes(b"a")
+        (tmp_path / "sessions.db-wal").write_bytes(b"b")
+        set_aside(tmp_path, NEW_YEAR_MS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "sessions.db.set-aside-20260101T000000Z",
+        "sessions.db.set-aside-20260101T000000Z-2",
+        "sessions.db.set-aside-20260101T000000Z-2-wal",
+        "sessions.db.set-aside-20260101T000000Z-wal",
+    ]
+    assert set_aside(tmp_path, NEW_YEAR_MS) == ""
+
+
+def test_a_rebuilt_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    """The rebuilt file is the main one afterwards, the old one is set aside, and no log of either is left."""
+    filled(tmp_path / store_file.MAIN, [b"old"])
+    file = fresh_rebuilding(tmp_path, AGENT)
+    file.append([b"new"], NEVER_MS)
+    assert finish_rebuilding(file, NEW_YEAR_MS) == "sessions.db.set-aside-20260101T000000Z"
+    file = StoreFile(tmp_path / store_file.MAIN, AGENT)
+    assert everything(file) == [b"new"]
+    file.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "sessions.db",
+        "sessions.db.set-aside-20260101T000000Z",
+    ]
+
+
+@pytest.mark.parametrize("step", ["set_aside", "log_only", "before"])
+def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, step: str) -> None:
+    """After a crash at any point behind the completion of the rebuilt file, opening ends with that file."""
+    filled(tmp_path / store_file.MAIN, [b"old"])
+    (tmp_path / "sessions.db-wal").write_bytes(b"the log of the old file")
+    filled(tmp_path / store_file.REBUILT, [b"new"])
+    if step == "set_aside":
+        set_aside(tmp_path, NEW_YEAR_MS)
+    if step == "log_only":
+        (tmp_path / "sessions.db-wal").rename(tmp_path / "sessions.db.set-aside-20260101T000000Z-wal")
+    adopt(tmp_path, NEW_YEAR_MS)
+    file = StoreFile(tmp_path / store_file.MAIN, AGENT)
+    assert everything(file) == [b"new"]
+    file.close()
+
+
+def test_an_unfinished_rebuilt_file_is_not_adopted(tmp_path: Path) -> None:
+    """A file that was being rebuilt when the process died is not used: the old one holds more."""
+    filled(tmp_path / store_file.MAIN, [b"old"])
+    fresh_rebuilding(tmp_path, AGENT).close()
+    assert adopt(tmp_path, NEW_YEAR_MS) == ""
+    file = StoreFile(tmp_path / store_file.MAIN, AGENT)
+    assert everything(file) == [b"old"]
+    file.close()
+
+
+def test_a_folder_has_one_user(tmp_path: Path) -> None:
+    """A second lock on a folder is refused in one line; after the first is gone it is granted."""
+    lock = lock_folder(tmp_path / "state")
+    assert lock is not None
+    with pytest.raises(StoreUnusable, match="in use by another process") as refused:
+        lock_folder(tmp_path / "state")
+    assert "\n" not in str(refused.value)
+    os.close(lock)
+    lock = lock_folder(tmp_path / "state")
+    assert lock is not None
+    os.close(lock)
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_errors_are_told_in_an_operators_words() -> None:
+    """What SQLite and the system say becomes one line, and only errors that doubt the file count as damage."""
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    assert reason(full) == "the disk is full"
+    assert reason(OSError(30, "Read-only file system")) == "Read-only file system"
+    assert not is_damage(full) and not is_damage(OSError(28, "x"))
+    assert is_damage(failed) and is_damage(Damaged("x"))
