@@ -33,7 +33,7 @@ def run(
     as_id: str = "",
     around: Surroundings | None = None,
     is_own: IsOwn = machine.is_own_host,
-    ask: probe.Ask,
+    ask: probe.Ask = probe.ask,
 ) -> Report:
     """Check the file, and unless `offline` every agent that it lists, as the id `as_id` or as this machine's own.
 
@@ -167,5 +167,5 @@ def who_asks(found: Configuration, as_id: str, site: str, is_own: Callable[[str]
     for proxy in found.proxyagents:
         if not proxy.is_pattern and proxy.host and is_own(proxy.host) and site in ("", proxy.site):
             return Asker(site=proxy.site, id=proxy.id), []
-    text = "no entry has an address of this machine; agents may call it unlisted: name an id with --as ID"
-    return Asker(site=home, id="check"), [Finding("note", "nobody", "this machine", text)]
+    text = "no entry has an address of this machine, so no id is asked about: name one with --as ID"
+    return Asker(site=home, id=""), [Finding("note", "nobody", "this machine", text)]

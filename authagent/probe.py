@@ -6,20 +6,29 @@ Rules of this file:
 - Each agent has the time of [timing] connect_timeout, and one that is silent holds up no other.
 """
 
+import secrets as chance
 from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
 
+import authagent
 from authagent.findings import Finding
 from authagent.verdicts import Answered, Failed, Refused, verdict
+from protocol import addresses, places
 from protocol.configuration import AuthAgentEntry, Configuration
+from protocol.errors import Code
+from protocol.handshake import Identity
+from protocol.io import tls
+from protocol.io.dial import dial
+from protocol.io.link import LinkFailed, LinkRefused
+from protocol.io.tls import Tls
 from protocol.secret import Secrets
 
 
 @attrs.frozen(kw_only=True)
 class Asker:
-    """As whom the agents are asked: an agent's or a proxy's id in a site."""
+    """As whom the agents are asked: an agent's or a proxy's id in a site, or no id."""
 
     site: str
     id: str
@@ -44,3 +53,37 @@ async def ask_all(found: Configuration, secrets: Secrets, asker: Asker, ask: Ask
         for number, agent in enumerate(agents):
             nursery.start_soon(one, number, agent)
     return tuple(findings[number] for number in sorted(findings))
+
+
+async def ask(
+    host: str, agent: AuthAgentEntry, found: Configuration, secrets: Secrets, asker: Asker
+) -> Answered | Refused | Failed:
+    """What the agent at `host` says to a link of the kind "check", which is closed at once.
+
+    Blocks for [timing] connect_timeout at most. Raises tls.TlsError when an own certificate cannot be used.
+    """
+    software = f"authagent {authagent.__version__}"
+    identity = Identity("check", asker.site, asker.id, chance.randbits(64), software, found.agreed_hash, secrets)
+    contexts = None if found.is_plain(agent) else dialling_tls(found)
+    where = addresses.join(host, agent.port)
+    try:
+        link = await dial(host, agent.port, identity, contexts, found.timing.connect_timeout_s)
+    except LinkRefused as refused:
+        return Refused(refused.code, refused.text.removeprefix(f"{where} refuses: "))
+    except LinkFailed as failed:
+        return Failed(failed.kind, failed.text.removeprefix(f"{where}: "))
+    peer = link.peer
+    link.close(Code.STOPPING, "checked")
+    return Answered(peer.site, peer.id, peer.software, peer.configuration, peer.wall_offset_ms)
+
+
+def dialling_tls(found: Configuration) -> Tls:
+    """What TLS needs of [tls] for a process that only dials. Raises tls.TlsError. Reads files."""
+    settings = found.tls
+    certificate, key, authority = (
+        places.beside(found.path, name) if name else ""
+        for name in (settings.certificate, settings.key, settings.authority)
+    )
+    if settings.client_certificates:
+        return tls.from_files(certificate, key, authority, client_certificates=True)
+    return tls.dialling_only(authority) if settings.mode == "files" else tls.dialling_only()

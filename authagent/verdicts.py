@@ -17,8 +17,10 @@ from protocol.errors import Code
 
 @attrs.frozen
 class Answered:
-    """The link was opened: both sides have proven the secret."""
+    """The link was opened: both sides have proven the secret. `site` and `id` are whom the agent says it is."""
 
+    site: str
+    id: str
     software: str
     configuration: bytes
     wall_offset_ms: int
@@ -47,14 +49,17 @@ def verdict(
     subject = f"{agent} at {addresses.join(host, agent.port)}"
     match answer:
         case Answered():
-            return _answered(subject, answer, found)
+            return _answered(subject, agent, answer, found)
         case Refused():
             return _refused(subject, answer, asker_id)
         case Failed():
             return _failed(subject, host, agent, answer, found)
 
 
-def _answered(subject: str, answer: Answered, found: Configuration) -> Finding:
+def _answered(subject: str, agent: AuthAgentEntry, answer: Answered, found: Configuration) -> Finding:
+    if (answer.site, answer.id) != (agent.site, str(agent.id)):
+        text = f"agent {answer.id} of site {answer.site} answers there; correct host or port of one of them"
+        return Finding("error", "another_agent", subject, text, 3)
     if answer.configuration != found.agreed_hash:
         text = (
             f"another configuration file: its hash is {answer.configuration.hex()}, here it is "
@@ -64,7 +69,7 @@ def _answered(subject: str, answer: Answered, found: Configuration) -> Finding:
     offset_s = answer.wall_offset_ms / 1000
     if abs(offset_s) > found.timing.max_clock_offset_s:
         return _clock_off(subject, f"{abs(offset_s):.1f} s", found)
-    text = f"answers, version {answer.software}, clock {abs(answer.wall_offset_ms)} ms off, same configuration"
+    text = f"{answer.software} answers, clock {abs(answer.wall_offset_ms)} ms off, same configuration"
     if abs(offset_s) > found.timing.max_clock_offset_s / 2:
         return Finding("warning", "clock_drifts", subject, f"{text}; synchronise the clocks before it is too much")
     return Finding("ok", "agent", subject, text)
@@ -81,7 +86,7 @@ def _refused(subject: str, answer: Refused, asker_id: str) -> Finding:
             text = "SYNC_ERROR_UNAUTHORIZED, its secret is not the one here; copy the secret file, then reload"
             return Finding("error", "unauthorized", subject, text, 3)
         case Code.UNLISTED | Code.WRONG_SITE:
-            text = f'SYNC_ERROR, it does not list id "{asker_id}" from here: {answer.text}'
+            text = f'SYNC_ERROR, it does not list id "{asker_id}": {answer.text}'
             return Finding("error", "unlisted", subject, text, 3)
         case Code.CLOCK:
             text = f"SYNC_ERROR, {answer.text}; synchronise the clocks (NTP)"

@@ -89,6 +89,10 @@ class Configuration:
         """All sites that have an agent, sorted."""
         return tuple(sorted({agent.site for agent in self.authagents}))
 
+    def is_plain(self, agent: AuthAgentEntry) -> bool:
+        """Whether links to `agent` are without TLS: on loopback, or where [tls] mode says so (DESIGN section 5)."""
+        return self.tls.mode in ("off", "insecure-plain") or (self.tls.mode == "auto" and agent.on_loopback)
+
     def agent(self, site: str, agent_id: int) -> AuthAgentEntry | None:
         """The entry of one agent, or None when it is not listed."""
         return next((agent for agent in self.agents_of(site) if agent.id == agent_id), None)
@@ -276,17 +280,10 @@ def _tls(configuration: Configuration) -> Iterator[Mistake]:
     if tls.client_certificates and not (tls.mode == "files" and tls.authority):
         yield Mistake("[tls] client_certificates", 'needs mode = "files" and an authority that signs the certificates')
     if tls.mode == "off":
-        yield from _beyond_loopback(configuration.authagents)
-
-
-def _beyond_loopback(agents: tuple[AuthAgentEntry, ...]) -> Iterator[Mistake]:
-    for agent in agents:
-        hosts = [agent.host, agent.wan_host, *(addresses.split(each)[0] for each in agent.listen)]
-        for host in hosts:
-            if host and not addresses.is_loopback(host):
-                text = f'"off" is for loopback only, and {agent} is at {host}; set mode = "auto"'
+        for agent in configuration.authagents:
+            if not agent.on_loopback:
+                text = f'"off" is for loopback only, and {agent} is beyond it; set mode = "auto"'
                 yield Mistake("[tls] mode", text)
-                break
 
 
 def _timing(timing: TimingSettings) -> Iterator[Mistake]:

@@ -8,11 +8,11 @@ Rules of this file:
 """
 
 import fnmatch
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
-from protocol import limits, settings
+from protocol import addresses, limits, settings
 from protocol.settings import setting
 
 _DAY_S = 86_400.0
@@ -33,17 +33,17 @@ class SessionSettings:
         "However active, a user must log in again after this.",
         default=43200.0, key="max_lifetime", bounds="60s to 7d",
     )  # fmt: skip
-    keep_sessions: str | float = setting(
+    keep_sessions: Literal["until-expiry", "drop"] | float = setting(
         settings.duration_or("until-expiry", "drop", least_s=0, most_s=_LIFETIME_S_MAX),
         "What a proxy does while no agent answers: serve what it knows as ever, for a duration, or not at all.",
         default="until-expiry", bounds='"until-expiry", "drop", or a duration up to 7d',
     )  # fmt: skip
-    key_scope: str = setting(
+    key_scope: Literal["all", "site"] = setting(
         settings.choice("all", "site"),
         'Where a client address counts: "all", or "site" (of its login) when sites use the same private addresses.',
         default="all", bounds='"all", "site"',
     )  # fmt: skip
-    user_names: str = setting(
+    user_names: Literal["exact", "lower"] = setting(
         settings.choice("exact", "lower"),
         '"lower" makes Alice and alice one user, as LDAP and Active Directory do.',
         default="exact", bounds='"exact", "lower"',
@@ -65,7 +65,7 @@ class SecuritySettings:
 class TlsSettings:
     """[tls]: how links are encrypted."""
 
-    mode: str = setting(
+    mode: Literal["auto", "files", "off", "insecure-plain"] = setting(
         settings.choice("auto", "files", "off", "insecure-plain"),
         '"auto": a certificate that the agent makes itself, vouched for by the secret; "files": your own; '
         '"off": none, on loopback only; "insecure-plain": none, anywhere.',
@@ -112,7 +112,7 @@ class LoggingSettings:
         default=1, bounds="0, 1, 2",
     )  # fmt: skip
     path: str = setting(settings.text, "The log file; empty: standard error.", default="")
-    format: str = setting(
+    format: Literal["text", "json"] = setting(
         settings.choice("text", "json"), "Lines of key=value, or of JSON.", default="text", bounds='"text", "json"'
     )
     statistics_interval_s: float = setting(
@@ -191,6 +191,12 @@ class AuthAgentEntry:
     listen: tuple[str, ...] = setting(
         settings.listeners, 'Where it listens, when not at host:port: ["0.0.0.0:9023", "[::]:9023"].', default=()
     )
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether nobody beyond this machine can dial it, by all that the file says."""
+        hosts = [self.host, self.wan_host, *(addresses.split(each)[0] for each in self.listen)]
+        return all(addresses.is_loopback(host) for host in hosts if host)
 
     def __str__(self) -> str:
         return f"agent {self.id} of site {self.site}"

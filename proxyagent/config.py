@@ -51,7 +51,7 @@ class ProxySetup:
 def load(
     config: str | None = None,
     *,
-    proxy_id: str | None = None,
+    id: str | None = None,
     site: str | None = None,
     control: str | None = None,
     around: Surroundings | None = None,
@@ -66,7 +66,7 @@ def load(
     path = find_config(config, "proxyagent", around)
     wanted_site = places.given(site, ("PROXYAGENT_SITE",), around)
     found = configuration.parse(read_config(path), path) if path else configuration.default(wanted_site)
-    named, entry = choose(found, places.given(proxy_id, ("PROXYAGENT_ID",), around), wanted_site, is_own)
+    named, entry = choose(found, places.given(id, ("PROXYAGENT_ID",), around), wanted_site, is_own)
     own_agents = found.agents_of(entry.site)
     state = places.state_folder(None, found.state_dir, found.path, around)
     return ProxySetup(

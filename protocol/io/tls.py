@@ -60,9 +60,12 @@ class Tls:
         return binding_of(self.certificate)
 
 
-def dialling_only() -> Tls:
-    """For a process that only dials listeners with self-made certificates."""
-    return Tls(_dialling_context(""))
+def dialling_only(authority: str = "") -> Tls:
+    """For a process that only dials, and shows no certificate of its own.
+
+    Without `authority` the listeners' certificates are self-made: only the binding vouches for them. Raises TlsError.
+    """
+    return Tls(_dialling_context(authority))
 
 
 def self_made(folder: Path, name: str) -> Tls:
@@ -127,11 +130,6 @@ def binding_of(certificate: bytes) -> bytes:
     algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     weak_or_none = algorithm is None or algorithm.name in ("md5", "sha1")
     return hashlib.new("sha256" if algorithm is None or weak_or_none else algorithm.name, certificate).digest()
-
-
-def not_after(certificate: bytes) -> datetime.datetime:
-    """When a certificate in DER ends."""
-    return x509.load_der_x509_certificate(certificate).not_valid_after_utc
 
 
 def names_of(certificate: bytes) -> frozenset[str]:

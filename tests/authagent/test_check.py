@@ -163,7 +163,11 @@ def test_every_listed_agent_is_asked(tmp_path: Path) -> None:
         host: str, agent: AuthAgentEntry, found: Configuration, secrets: Secrets, asker: Asker
     ) -> Answered | Refused:
         askers.append(asker)
-        return Answered("0.1.0", found.agreed_hash, 0) if agent.id == 1 else Refused(Code.UNAUTHORIZED, "")
+        return (
+            Answered("lan1", "1", "authagent 0.1.0", found.agreed_hash, 0)
+            if agent.id == 1
+            else Refused(Code.UNAUTHORIZED, "")
+        )
 
     report = check.run(Flags(), now_s=NOW_S, around=around(tmp_path), is_own=own("10.1.0.21"), ask=ask)
     assert report.exit_code == 3 and codes(report) == {"unauthorized": "error"}
@@ -182,5 +186,5 @@ def test_who_asks() -> None:
     assert check.who_asks(found, "", "", own("10.1.0.12")) == (Asker(site="lan1", id="2"), [])
     assert check.who_asks(found, "", "", own("10.1.0.21")) == (Asker(site="lan1", id="a"), [])
     asker, notes = check.who_asks(found, "", "", own())
-    assert asker.id == "check" and [note.code for note in notes] == ["nobody"]
+    assert asker.id == "" and [note.code for note in notes] == ["nobody"]
     assert check.who_asks(default(), "", "", own("127.0.0.1"))[0] == Asker(site="local", id="1")

@@ -37,7 +37,7 @@ async def test_every_agent_is_asked_where_the_asker_reaches_it(autojump_clock: M
 
     async def ask(host: str, agent: AuthAgentEntry, found: Configuration, secrets: Secrets, asker: Asker) -> Answered:
         asked.append(host)
-        return Answered("0.1.0", found.agreed_hash, 0)
+        return Answered(agent.site, str(agent.id), "authagent 0.1.0", found.agreed_hash, 0)
 
     findings = await ask_all(TWO_SITES, SECRETS, Asker(site="lan1", id="p"), ask)
     assert sorted(asked) == ["10.1.0.11", "10.1.0.12", "192.0.2.1"]

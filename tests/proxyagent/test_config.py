@@ -105,7 +105,7 @@ def test_a_site_chooses_and_a_wrong_one_is_named() -> None:
 def test_the_setup_of_a_proxy(tmp_path: Path) -> None:
     """Agents in order, secret beside the file, a control socket of its own."""
     (tmp_path / "authagent.toml").write_text(FILE)
-    made = config.load(proxy_id="squid-7", around=around(tmp_path), is_own=own("10.1.0.0/24"))
+    made = config.load(id="squid-7", around=around(tmp_path), is_own=own("10.1.0.0/24"))
     assert (made.id, made.site) == ("squid-7", "lan1")
     assert [agent.id for agent in made.agents] == [1, 2] and made.host(made.agents[0]) == "10.1.0.11"
     assert made.secret_path == f"{tmp_path}/secret"
@@ -115,7 +115,7 @@ def test_the_setup_of_a_proxy(tmp_path: Path) -> None:
 def test_a_proxy_of_a_site_without_agents_dials_the_others_over_the_wan(tmp_path: Path) -> None:
     """All other sites' agents, at wan_host where they have one."""
     (tmp_path / "authagent.toml").write_text(FILE)
-    made = config.load(proxy_id="nginx", site="lan2", around=around(tmp_path), is_own=own("10.2.0.31"))
+    made = config.load(id="nginx", site="lan2", around=around(tmp_path), is_own=own("10.2.0.31"))
     assert [made.host(agent) for agent in made.agents] == ["192.0.2.11", "10.1.0.12"]
 
 
@@ -127,7 +127,7 @@ def test_arguments_count_before_the_environment(tmp_path: Path) -> None:
     )  # fmt: skip
     made = config.load(around=environment, is_own=own())
     assert (made.id, made.control_path) == ("free", "/c/p.sock")
-    made = config.load(proxy_id="squid-1", control="/d/p.sock", around=environment, is_own=own("10.1.0.0/24"))
+    made = config.load(id="squid-1", control="/d/p.sock", around=environment, is_own=own("10.1.0.0/24"))
     assert (made.id, made.control_path) == ("squid-1", "/d/p.sock")
 
 
@@ -136,7 +136,7 @@ def test_without_a_file_a_proxy_runs_on_loopback(tmp_path: Path) -> None:
     made = config.load(around=around(tmp_path), is_own=own("127.0.0.1"))
     assert made.id == config.DEFAULT_ID and [agent.port for agent in made.agents] == [9023, 9024]
     assert config.choose(default(), "whatever", "", own())[1].id == "*"
-    assert config.read_secret(made) == config.read_secret(config.load(proxy_id="b", around=around(tmp_path)))
+    assert config.read_secret(made) == config.read_secret(config.load(id="b", around=around(tmp_path)))
 
 
 def test_a_control_path_over_107_bytes_is_refused(tmp_path: Path) -> None:
