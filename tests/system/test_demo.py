@@ -2,10 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,14 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 DEMO_S_MAX = 60.0
 FIRST_RESULT_S_MAX = 5.0
 STEPS = 11
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for temporary files with a short name: the demo's control sockets lie below it."""
+    path = Path(tempfile.mkdtemp(prefix="d-"))
+    yield path
+    shutil.rmtree(path)
 
 
 def children_of(pid: int) -> set[int]:
@@ -34,10 +45,10 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_every_step_holds(tmp_path: Path) -> None:
+def test_every_step_holds(folder: Path) -> None:
     """The whole story: first result in time, a line a step, nobody lost, nobody back, exit 0, nothing left behind."""
     began = time.monotonic()
-    demo = start(tmp_path)
+    demo = start(folder)
     assert demo.stdout is not None
     lines, first_s = [], None
     for line in demo.stdout:
@@ -54,12 +65,12 @@ def test_every_step_holds(tmp_path: Path) -> None:
     assert [int(found[1]) for line in lines if (found := re.match(r"\s*(\d+)  \S", line))] == list(range(1, STEPS + 1))
     assert re.search(r"requests \d{3,}, asked to log in again 0", said)
     assert "\x1b" not in said, "no colours in a pipe"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
-def test_keep_leaves_the_logs_and_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+def test_keep_leaves_the_logs_and_ctrl_c_leaves_no_process(folder: Path) -> None:
     """Interrupted in the middle, the demo ends its processes, exits with 130, and with --keep leaves the folder."""
-    demo = start(tmp_path, "--keep")
+    demo = start(folder, "--keep")
     assert demo.stdout is not None
     while not re.match(r"\s*1  ", line := demo.stdout.readline()):
         assert line, "the demo ended before its first step"
@@ -69,5 +80,5 @@ def test_keep_leaves_the_logs_and_ctrl_c_leaves_no_process(tmp_path: Path) -> No
     assert demo.wait(10) == 130
     demo.stdout.close()
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
-    (folder,) = tmp_path.iterdir()
-    assert {"agent1.log", "agent2.log", "proxy1.log"} <= {path.name for path in folder.iterdir()}
+    (logs,) = folder.iterdir()
+    assert {"agent1.log", "agent2.log", "proxy1.log"} <= {path.name for path in logs.iterdir()}
