@@ -28,7 +28,7 @@ import trio
 from authagent import store_file
 from authagent.store_channel import Channel
 from authagent.store_disk import Disk
-from authagent.store_file import DISK_ERRORS, NEVER_MS, Identity, Rows, StoreFile, StoreUnusable
+from authagent.store_file import DISK_ERRORS, NEVER_MS, Identity, StoreFile, StoreUnusable
 from authagent.store_writer import Failed, News, NoFile, Writer, Written
 from protocol.io.log import Log
 
@@ -145,38 +145,26 @@ class Store:
     async def load(self, expired_before_ms: int = 0) -> AsyncIterator[bytes]:
         """Every payload that is stored, in the order of writing, those of a snapshot among them.
 
-        Rows in which everything expired before `expired_before_ms` are dropped unread. Must be run to its end once,
+        Rows in which everything expired before `expired_before_ms` are passed over. Must be run to its end once,
         before there is any snapshot; `loaded_fraction` shows how far it is. A damaged file raises nothing: what is
         whole is given, and the file is set aside and written anew afterwards.
         """
-        after_id, payloads, done = 0, 0, not await self._begin_load(expired_before_ms)
+        newest_id = await self._channel.call(self._disk.newest_id, needs_file=False)
+        after_id, payloads, done = 0, 0, not newest_id
         while not done:
-            rows = await self._read(after_id)
+            rows = await self._channel.call(partial(self._disk.read, after_id, expired_before_ms), needs_file=False)
             if rows.damage:
                 self._distrust(rows.damage)
             for payload in rows.payloads:
                 yield payload
             payloads += len(rows.payloads)
             after_id, done = rows.last_id, rows.done
-            self.loaded_fraction = min(1.0, after_id / max(1, self._disk.newest_id))
+            self.loaded_fraction = min(1.0, after_id / newest_id)
         await self._channel.call(self._disk.end_load, needs_file=False)
         self.loaded_fraction = 1.0
         self._loaded = True
         self._attention.set()
         self._log.note("store.loaded", payloads=payloads)
-
-    async def _begin_load(self, expired_before_ms: int) -> bool:
-        try:
-            return await self._channel.call(partial(self._disk.begin_load, expired_before_ms), needs_file=False)
-        except (*DISK_ERRORS, NoFile) as error:
-            self._distrust(store_file.reason(error))
-            return False
-
-    async def _read(self, after_id: int) -> Rows:
-        try:
-            return await self._channel.call(partial(self._disk.read, after_id), needs_file=False)
-        except (*DISK_ERRORS, NoFile) as error:
-            return Rows([], after_id, True, store_file.reason(error))
 
     def doubt(self, why: str) -> None:
         """Tell that a payload of `load` made no sense: the file will be set aside and written anew."""
@@ -361,7 +349,7 @@ class Store:
     def _term_done(self, done: Callable[[bool], None], answer: Any) -> None:
         if done in self._terms:  # else it was released before, when the disk hung
             self._terms.remove(done)
-            done(not isinstance(answer, Exception))
+            done(not isinstance(answer, Exception) and not self._error)
 
     def _release_terms(self) -> None:
         waiting, self._terms = self._terms, []

@@ -33,7 +33,7 @@ from authagent.store_file import (
     reason,
     set_aside,
 )
-from authagent.store_writer import NoFile, Writer
+from authagent.store_writer import Writer
 
 
 @attrs.frozen
@@ -59,7 +59,6 @@ class Disk:
     def __init__(self, folder: Path, identity: Identity, wall_ms: Callable[[], int]) -> None:
         self.folder = folder
         self.distrusted = ""
-        self.newest_id = 0
         self._identity = identity
         self._wall_ms = wall_ms
         self._lock: int | None = None
@@ -111,22 +110,22 @@ class Disk:
         finally:  # what is open stays readable, and nothing is left behind however the process ends
             shutil.rmtree(copy, ignore_errors=True)
 
-    def begin_load(self, expired_before_ms: int, writer: Writer) -> bool:
-        """Drop what has expired; whether there is anything to read."""
-        if writer.file is not None:
-            writer.file.drop_expired(expired_before_ms)
+    def newest_id(self, writer: Writer) -> int:
+        """The id of the newest row, about; 0 when there is nothing to read."""
         source = writer.file or self._reader
         if source is None:
-            return False
-        self.newest_id = source.last_id()
-        return True
+            return 0
+        try:
+            return source.last_id()
+        except sqlite3.Error:  # reading will find out what can be read
+            return 1
 
-    def read(self, after_id: int, writer: Writer) -> Rows:
-        """The rows behind `after_id`, some 1 MiB of them."""
+    def read(self, after_id: int, expired_before_ms: int, writer: Writer) -> Rows:
+        """The rows behind `after_id`, some 1 MiB of them; nothing is ever raised."""
         source = writer.file or self._reader
         if source is None:
-            raise NoFile("the file failed while it was loaded")
-        return source.read(after_id)
+            return Rows([], after_id, True, "it failed while it was loaded")
+        return source.read(after_id, expired_before_ms)
 
     def end_load(self, writer: Writer) -> None:
         """Nothing will be read any more."""

@@ -260,15 +260,18 @@ class StoreFile:
         free = self._database.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * _PAGE_BYTES
 
-    def read(self, after_id: int) -> Rows:
-        """About 1 MiB of rows behind `after_id`. Damaged ones are passed over and told, never raised."""
+    def read(self, after_id: int, expired_before_ms: int = 0) -> Rows:
+        """About 1 MiB of rows behind `after_id`, less those in which everything expired before `expired_before_ms`.
+
+        Damaged rows are passed over and told, never raised.
+        """
         payloads: list[bytes] = []
         damage = ""
         size = 0
         last_id = after_id
         while size < _READ_BYTES:
             try:
-                row = self._next_row(last_id)
+                row = self._next_row(last_id, expired_before_ms)
             except (sqlite3.Error, Damaged) as error:
                 damage = reason(error)
                 following = self._next_readable_id(last_id)
@@ -286,9 +289,9 @@ class StoreFile:
                 damage = f"row {last_id} does not match its checksum"
         return Rows(payloads, last_id, False, damage)
 
-    def _next_row(self, after_id: int) -> tuple[int, bytes] | None:
-        query = "SELECT id, payloads FROM rows WHERE id > ? ORDER BY id LIMIT 1"
-        row = self._database.execute(query, (after_id,)).fetchone()
+    def _next_row(self, after_id: int, expired_before_ms: int) -> tuple[int, bytes] | None:
+        query = "SELECT id, payloads FROM rows WHERE id > ? AND expires_ms >= ? ORDER BY id LIMIT 1"
+        row = self._database.execute(query, (after_id, expired_before_ms)).fetchone()
         if row is None:
             return None
         if not isinstance(row[1], bytes):
@@ -333,10 +336,6 @@ class StoreFile:
         except sqlite3.Error:
             return False
         return True
-
-    def drop_expired(self, before_ms: int) -> None:
-        """Forget rows in which everything has expired before `before_ms`."""
-        self._database.execute("DELETE FROM rows WHERE expires_ms < ?", (before_ms,))
 
     def drop_through(self, last_id: int, rows_max: int) -> bool:
         """Forget at most `rows_max` of the rows up to `last_id`; True when none is left."""

@@ -52,6 +52,7 @@ async def limit(folder: Path) -> None:
     async with trio.open_nursery() as nursery, memory.opened(nursery, folder) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
         await _write_until_broken(memory, store)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # else a smaller copy might fit
         error, stored_when_broken = store.status.error, memory.stored[-1]
         memory.add(store, b"while broken")
         await trio.sleep(0.05)

@@ -1,0 +1,436 @@
+"""The store as the agent sees it: what was reported as stored is there afterwards, whatever happens to the disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from authagent import store as store_module
+from authagent.store import Store, StoreUnusable
+from authagent.store_file import StoreFile
+from tests.authagent.store_child import payload_of
+from tests.authagent.store_memory import Memory, content, fill, until
+
+ROOT = Path(__file__).resolve().parents[2]
+AS_ROOT = os.geteuid() == 0
+needs_mounts = pytest.mark.skipif(not AS_ROOT, reason="mounting a small disk takes root")
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_RETRY_S", (0.02, 0.05))
+
+
+class SlowDisk:
+    """Commits wait until the test lets them go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        append = StoreFile.append
+
+        def slow_append(file: StoreFile, payloads: Sequence[bytes], expires_ms: int) -> int:
+            self.entered.set()
+            assert self.gate.wait(20)
+            return append(file, payloads, expires_ms)
+
+        monkeypatch.setattr(StoreFile, "append", slow_append)
+
+
+def side_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("sessions.db.set-aside-*"))
+
+
+# -- the ordinary way ---------------------------------------------------------------------------------------------
+
+
+async def test_what_was_stored_is_loaded(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Payloads written before an orderly end come back, in order and once, and every position was reported."""
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        for number in range(300):
+            memory.add(store, b"%d" % number)
+        assert await store.flush()
+        assert memory.stored[-1] == 300 and memory.stored == sorted(memory.stored)
+    again = Memory()
+    async with again.opened(nursery, tmp_path) as store:
+        assert again.payloads == memory.payloads
+        assert store.loaded_fraction == 1.0 and store.status.ok
+
+
+async def test_what_waits_at_the_end_is_still_written(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Leaving writes what was put just before, and reports it."""
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        memory.add(store, b"last words")
+    assert memory.stored == [1]
+    assert await content(tmp_path) == {b"last words"}
+
+
+async def test_nothing_is_reported_before_it_is_on_the_disk(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a commit is under way its position is not reported; what gathers meanwhile is one commit."""
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        disk = SlowDisk(monkeypatch)
+        memory.add(store, b"first")
+        await until(disk.entered.is_set)
+        for number in range(100):
+            memory.add(store, b"%d" % number)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert memory.stored == []
+        disk.gate.set()
+        await store.flush()
+        assert memory.stored == [1, 101]
+
+
+async def test_terms_are_stored_before_they_are_announced(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`done(True)` comes after the commit; the greatest term survives; a lower one changes nothing."""
+    done: list[bool] = []
+    async with Memory().opened(nursery, tmp_path) as store:
+        write_term = StoreFile.write_term
+        gate = threading.Event()
+        monkeypatch.setattr(
+            StoreFile, "write_term", lambda file, term: (gate.wait(20), write_term(file, term))
+        )
+        store.write_term(4, done.append)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert done == []
+        gate.set()
+        await until(lambda: done == [True])
+        store.write_term(2, done.append)
+        await until(lambda: done == [True, True])
+    async with Memory().opened(nursery, tmp_path) as store:
+        assert store.term == 4
+
+
+async def test_a_snapshot_under_writing_loses_nothing(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Snapshots one after another, with writes between their slices: all is there, and the file did not grow."""
+    memory = Memory()
+    snapshots = 0
+    async with memory.opened(nursery, tmp_path) as store:
+
+        async def snapshot_again_and_again() -> None:
+            nonlocal snapshots
+            while snapshots < 4:
+                await store.compact()
+                snapshots += 1
+
+        nursery.start_soon(snapshot_again_and_again)
+        number = 0
+        while snapshots < 4:
+            for _ in range(5):
+                number += 1
+                memory.add(store, b"%07d" % number * 300)
+            await trio.sleep(0.001)
+        assert await store.flush()
+        assert memory.stored[-1] == number
+        await store.compact()
+    loaded = Memory()
+    async with loaded.opened(nursery, tmp_path):
+        assert set(loaded.payloads) == set(memory.payloads)
+        assert len(loaded.payloads) == number, "superfluous rows were dropped"
+
+
+async def test_snapshots_happen_by_themselves(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When enough has been written behind the last snapshot, there is a new one."""
+    monkeypatch.setattr(store_module, "COMPACT_BYTES_MIN", 100_000)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        for _ in range(200):
+            store.write(1, b"the same news again and again" * 100)
+        memory.payloads.append(b"all that is known")
+        await until(lambda: "store.compacted" in memory.events())
+    assert await content(tmp_path) == {b"all that is known"}
+
+
+# -- death --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_killed_while_writing_loses_nothing_that_was_reported(tmp_path: Path) -> None:
+    """Six times kill -9 in the middle of writing, snapshots included: all that was ever reported is loaded."""
+    reported: dict[int, int] = {}
+    for round_number in range(6):
+        command = [sys.executable, "-m", "tests.authagent.store_child", "write", str(tmp_path)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            run = int(child.stdout.readline().split()[1])
+            began = time.monotonic()
+            while time.monotonic() - began < 0.25 + 0.07 * round_number:
+                reported[run] = int(child.stdout.readline().split()[1])
+            child.send_signal(signal.SIGKILL)
+            rest = child.stdout.read().rpartition("\n")[0].splitlines()
+            reported[run] = int(rest[-1].split()[1]) if rest else reported[run]
+    found = await content(tmp_path)
+    assert len(reported) == 6 and all(reported.values())
+    for run, last in reported.items():
+        missing = [number for number in range(last + 1) if payload_of(run, number) not in found]
+        assert not missing, f"run {run} reported {last} and lost {missing[:5]}"
+
+
+# -- a disk that fails --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_a_limit_on_file_size_is_survived(tmp_path: Path) -> None:
+    """Files may not grow: nothing is reported any more, service goes on; the limit lifted, all of it is stored."""
+    command = [sys.executable, "-m", "tests.authagent.store_child", "limit", str(tmp_path)]
+    done = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
+    result = json.loads(done.stdout)
+    assert result["stored_when_broken"] < result["written"] - 1
+    assert result["stored_while_broken"] == result["stored_when_broken"]
+    assert result["stored_at_end"] == result["written"]
+    assert "disk" in result["error"] and "\n" not in result["error"]
+    assert result["events"].count("store.broken") <= 2 and "store.recovered" in result["events"]
+    assert len(await content(tmp_path)) == 2
+
+
+@needs_mounts
+async def test_a_full_disk_is_survived(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """The disk fills up: one alarm, nothing reported; when there is room again everything is stored."""
+    folder = tmp_path / "disk"
+    memory = Memory()
+    with small_disk(folder, "size=1m"):
+        async with memory.opened(nursery, folder) as store:
+            while store.status.ok:
+                memory.add(store, os.urandom(20_000))
+                await trio.sleep(0.001)
+            assert store.status.error == "the disk is full"
+            stored = memory.stored[-1]
+            memory.add(store, b"while it was full")
+            done: list[bool] = []
+            store.write_term(9, done.append)
+            await until(lambda: done == [False])
+            await trio.sleep(0.1)
+            assert memory.stored[-1] == stored and not store.status.ok
+            assert memory.events().count("store.broken") == 1
+            remount(folder, "size=64m")
+            await until(lambda: store.status.ok)
+            assert memory.stored[-1] == len(memory.payloads)
+            assert memory.events().count("store.recovered") == 1
+        assert side_files(folder) == []
+        again = Memory()
+        async with again.opened(nursery, folder) as store:
+            assert set(again.payloads) == set(memory.payloads)
+            assert store.term == 9
+
+
+@needs_mounts
+async def test_a_read_only_folder_is_loaded_and_written_later(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Started on a read-only disk, after a kill that left a log: loads all, says so, and stores when it may again."""
+    folder = tmp_path / "disk"
+    with small_disk(folder, "size=16m"):
+        known = await fill(folder, 5)
+        remount(folder, "ro")
+        memory = Memory()
+        async with memory.opened(nursery, folder) as store:
+            assert memory.payloads == known
+            assert store.status.error == "Read-only file system"
+            assert memory.events().count("store.broken") == 1
+            memory.add(store, b"meanwhile")
+            await trio.sleep(0.1)
+            assert memory.stored == []
+            remount(folder, "rw")
+            await until(lambda: store.status.ok)
+            assert memory.stored == [6]
+        assert await content(folder) == {*known, b"meanwhile"}
+        assert side_files(folder) == []
+
+
+async def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Where a file stands in the way of the folder, the store is broken from the start and mended when it is gone."""
+    (tmp_path / "state").write_text("in the way")
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path / "state") as store:
+        memory.add(store, b"one")
+        assert not store.status.ok
+        (tmp_path / "state").unlink()
+        await until(lambda: store.status.ok)
+        assert memory.stored == [1]
+    assert await content(tmp_path / "state") == {b"one"}
+
+
+async def test_what_could_not_be_read_at_start_is_never_dropped(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that opens only after the start was never loaded: it is set aside when the store is mended."""
+    known = await fill(tmp_path, 3)
+    memory = Memory()
+    (tmp_path / "sessions.db").rename(tmp_path / "hidden")
+    (tmp_path / "sessions.db").mkdir()
+    async with memory.opened(nursery, tmp_path) as store:
+        assert not store.status.ok and memory.payloads == []
+        (tmp_path / "sessions.db").rmdir()
+        (tmp_path / "hidden").rename(tmp_path / "sessions.db")
+        await until(lambda: store.status.ok)
+    (old,) = side_files(tmp_path)
+    file = StoreFile(old, store._disk._identity)
+    assert file.read(0).payloads == known
+    file.close()
+
+
+async def test_a_disk_that_does_not_answer_blocks_nobody(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit hangs: after a while status says so and terms are released; it ends: everything is reported."""
+    monkeypatch.setattr(store_module, "STALL_S", 0.1)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        disk = SlowDisk(monkeypatch)
+        memory.add(store, b"one")
+        await until(disk.entered.is_set)
+        done: list[bool] = []
+        store.write_term(3, done.append)
+        await until(lambda: done == [False])
+        assert not store.status.ok and "has not answered" in store.status.error
+        store.write_term(4, done.append)
+        await until(lambda: done == [False, False])
+        disk.gate.set()
+        await until(lambda: store.status.ok)
+        await store.flush()
+        assert memory.stored == [1] and done == [False, False]
+    assert memory.events().count("store.stalled") == 1
+
+
+async def test_a_queue_that_is_full_breaks_and_mends(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More waits than may: memory stays bounded, nothing is reported, and a snapshot mends what was dropped."""
+    monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 50_000)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        disk = SlowDisk(monkeypatch)
+        for number in range(100):
+            memory.add(store, b"%03d" % number * 500)
+        assert "too slow" in store.status.error
+        assert store._channel.queued_bytes < 60_000
+        disk.gate.set()
+        await until(lambda: store.status.ok)
+        assert memory.stored[-1] == 100
+    assert await content(tmp_path) == set(memory.payloads)
+
+
+async def test_a_snapshot_before_loading_is_a_mistake(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Compacting what was not loaded would drop it: refused by an assertion, and nothing is lost."""
+    known = await fill(tmp_path, 2)
+    async with Memory().opened(nursery, tmp_path, load=False) as store:
+        with pytest.raises(AssertionError, match="before the file was loaded"):
+            await store.compact()
+    assert await content(tmp_path) == set(known)
+
+
+# -- a damaged file -----------------------------------------------------------------------------------------------
+
+
+async def test_a_file_without_a_header_is_set_aside(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """A header of garbage: the file keeps its bytes under another name, one alarm names it, the store starts empty."""
+    await fill(tmp_path, 5)
+    path = tmp_path / "sessions.db"
+    path.write_bytes(b"\xa5" * 100 + path.read_bytes()[100:])
+    garbage = path.read_bytes()
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        assert memory.payloads == [] and store.status.ok
+        memory.add(store, b"new")
+    assert memory.events().count("store.set_aside") == 1
+    (aside,) = side_files(tmp_path)
+    assert aside.read_bytes() == garbage
+    assert await content(tmp_path) == {b"new"}
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "page"])
+async def test_damage_costs_only_what_it_hit(tmp_path: Path, nursery: trio.Nursery, damage: str) -> None:
+    """One flipped bit, or one destroyed page: the rest is loaded, the file set aside and written anew."""
+    known = await fill(tmp_path, 40)
+    path = tmp_path / "sessions.db"
+    image = bytearray(path.read_bytes())
+    at = image.index(known[20][:100])
+    if damage == "page":
+        image[at // 8192 * 8192 : (at // 8192 + 1) * 8192] = b"\xa5" * 8192
+    else:
+        image[at + 50] ^= 4
+    path.write_bytes(image)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        lost = set(known) - set(memory.payloads)
+        assert 1 <= len(lost) <= (1 if damage == "flipped bit" else 8) and set(memory.payloads) < set(known)
+        memory.add(store, b"meanwhile")
+        await until(lambda: store.status.ok)
+        assert memory.stored[-1] == len(memory.payloads)
+    (aside,) = side_files(tmp_path)
+    assert aside.read_bytes()[:8192] == image[:8192]
+    assert memory.events().count("store.broken") == 1 and memory.events().count("store.set_aside") == 1
+    assert await content(tmp_path) == set(memory.payloads)
+
+
+async def test_a_payload_that_makes_no_sense_gets_the_file_set_aside(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """When the caller doubts what it loaded, the file is set aside and written anew from memory."""
+    await fill(tmp_path, 2)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path, load=False) as store:
+        async for payload in store.load():
+            memory.payloads.append(payload)
+            store.doubt("a payload is no Changes")
+        await until(lambda: store.status.ok)
+    assert len(side_files(tmp_path)) == 1
+    assert await content(tmp_path) == set(memory.payloads)
+
+
+# -- a folder that is another's -----------------------------------------------------------------------------------
+
+
+async def test_the_same_folder_twice_is_refused(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """A second store in a folder that is in use is refused with one line; the first goes on."""
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        with pytest.raises(StoreUnusable, match="in use by another process"):
+            async with Memory().opened(nursery, tmp_path):
+                raise AssertionError("opened")
+        memory.add(store, b"unharmed")
+        assert await store.flush()
+    assert await content(tmp_path) == {b"unharmed"}
+
+
+async def test_another_agents_folder_is_refused(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Agent 2 does not take over the folder of agent 1, and leaves it usable."""
+    known = await fill(tmp_path, 1)
+    with pytest.raises(StoreUnusable, match="belongs to agent 1"):
+        async with Memory().opened(nursery, tmp_path, id="2"):
+            raise AssertionError("opened")
+    assert await content(tmp_path) == set(known)
+
+
+def test_the_public_names_are_there() -> None:
+    """What the agent imports from here."""
+    assert {"Store", "StoreStatus", "StoreUnusable", "open_store"} <= set(store_module.__all__) and Store
