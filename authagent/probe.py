@@ -34,6 +34,9 @@ class Asker:
     id: str
 
 
+NOBODY = "check"
+"""The id in the Hello of an asker that has none: an agent proves the secret to it, then calls it unlisted."""
+
 Ask = Callable[[str, AuthAgentEntry, Configuration, Secrets, Asker], Awaitable[Answered | Refused | Failed]]
 
 
@@ -63,7 +66,9 @@ async def ask(
     Blocks for [timing] connect_timeout at most. Raises tls.TlsError when an own certificate cannot be used.
     """
     software = f"authagent {authagent.__version__}"
-    identity = Identity("check", asker.site, asker.id, chance.randbits(64), software, found.agreed_hash, secrets)
+    identity = Identity(
+        "check", asker.site, asker.id or NOBODY, chance.randbits(64), software, found.agreed_hash, secrets
+    )
     contexts = None if found.is_plain(agent) else dialling_tls(found)
     where = addresses.join(host, agent.port)
     try:

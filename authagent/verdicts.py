@@ -45,7 +45,7 @@ class Failed:
 def verdict(
     agent: AuthAgentEntry, host: str, answer: Answered | Refused | Failed, asker_id: str, found: Configuration
 ) -> Finding:
-    """The finding about one agent, dialled at `host` by `asker_id`."""
+    """The finding about one agent, dialled at `host` by `asker_id`, which is empty for who is in no entry."""
     subject = f"{agent} at {addresses.join(host, agent.port)}"
     match answer:
         case Answered():
@@ -85,6 +85,9 @@ def _refused(subject: str, answer: Refused, asker_id: str) -> Finding:
         case Code.UNAUTHORIZED | Code.UNKNOWN_SECRET:
             text = "SYNC_ERROR_UNAUTHORIZED, its secret is not the one here; copy the secret file, then reload"
             return Finding("error", "unauthorized", subject, text, 3)
+        case Code.UNLISTED | Code.WRONG_SITE if not asker_id:
+            text = "answers, and the secret is right; it lists no id of this machine, so nothing more was compared"
+            return Finding("note", "agent_reached", subject, text)
         case Code.UNLISTED | Code.WRONG_SITE:
             text = f'SYNC_ERROR, it does not list id "{asker_id}": {answer.text}'
             return Finding("error", "unlisted", subject, text, 3)
