@@ -1,0 +1,99 @@
+"""Which agent to try next, and when.
+
+Rules of this file:
+
+- The agents of the own site are tried in their order; a link that is lost is answered by trying at once.
+- A redirect is followed at once, but at most REDIRECTS_MAX in a row: two agents that point at each other get jitter.
+- Waiting is full jitter: a uniform part of a window. The window is WINDOW_S_MIN at first and grows with the time
+  without an agent up to WINDOW_S_MAX, so that a fallen master's proxies meet its slave soon after its promotion, and
+  a long outage costs one try a second.
+- Agents of other sites are tried only when no own one has answered for AWAY_AFTER_S, with a window of AWAY_WINDOW_S.
+- While an agent of another site serves, the own ones are tried again and again with that same window.
+
+Chance is a number between 0 and 1 in the argument `jitter`. Source: DESIGN section 4, Proxies.
+"""
+
+from protocol import limits
+from proxyagent.core.settings import AgentName
+
+WINDOW_S_MIN = 0.1
+WINDOW_S_MAX = 1.0
+AWAY_AFTER_S = 5.0
+AWAY_WINDOW_S = 5.0
+
+
+class Failover:
+    """The order of dialling of one proxy. `due_s` is when to dial next, or None while a dial or a link is there."""
+
+    def __init__(self, agents: tuple[AgentName, ...], site: str) -> None:
+        assert agents, "a proxy without any agent has nothing to fail over to"
+        self._agents = agents
+        self._own = [place for place, agent in enumerate(agents) if agent.site == site]
+        self._away = [place for place, agent in enumerate(agents) if agent.site != site]
+        self._turn = 0  # how many own agents have been tried, counted for ever
+        self._away_turn = 0
+        self._next: int | None = None  # whom a redirect named
+        self._redirects = 0
+        self._alone_since_s: float | None = None
+        self._away_due_s = 0.0
+        self._served_away = False
+        self.due_s: float | None = None
+
+    def start(self, now_s: float) -> None:
+        """Nobody has been tried yet, or the link is lost: try at once."""
+        self._served_away = False
+        self._alone_since_s = now_s
+        self.due_s = now_s
+
+    def choose(self, now_s: float) -> int:
+        """The agent to dial now, as its place; `due_s` is None until the dial has ended."""
+        self.due_s = None
+        if self._next is not None:
+            chosen, self._next = self._next, None
+            return chosen
+        if not self._own or (self._away and self._own_silent(now_s) and now_s >= self._away_due_s):
+            self._away_due_s = now_s + AWAY_WINDOW_S
+            self._away_turn += 1
+            return self._away[(self._away_turn - 1) % len(self._away)]
+        chosen = self._own[self._turn % len(self._own)]
+        self._turn += 1
+        return chosen
+
+    def failed(self, now_s: float, jitter: float) -> None:
+        """The dial has ended without a link that serves."""
+        self._redirects = 0
+        if self._served_away:
+            self.due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2)
+            return
+        if self._alone_since_s is None:
+            self._alone_since_s = now_s
+        self.due_s = now_s + jitter * self._window_s(now_s)
+
+    def redirected(self, agent: int, site: str, elsewhere: str, now_s: float, jitter: float) -> None:
+        """`agent` (of `site`) named another agent of its site; unknown names count as a failure."""
+        named = [p for p, each in enumerate(self._agents) if each == AgentName(site, elsewhere) and p != agent]
+        self._redirects += 1
+        if not named or self._redirects > limits.REDIRECTS_MAX:
+            self.failed(now_s, jitter)
+            return
+        if self._alone_since_s is None:
+            self._alone_since_s = now_s
+        self._next, self.due_s = named[0], now_s
+
+    def served(self, agent: int, now_s: float, jitter: float) -> None:
+        """`agent` serves this proxy now."""
+        self._redirects = 0
+        self._alone_since_s = None
+        self._served_away = agent in self._away and bool(self._own)
+        if agent in self._own:
+            self._turn = self._own.index(agent) + 1  # when it is lost, the other one is tried first
+        self.due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2) if self._served_away else None
+
+    def _own_silent(self, now_s: float) -> bool:
+        return self._alone_since_s is not None and now_s - self._alone_since_s >= AWAY_AFTER_S
+
+    def _window_s(self, now_s: float) -> float:
+        if not self._own:
+            return AWAY_WINDOW_S
+        alone_s = now_s - (self._alone_since_s if self._alone_since_s is not None else now_s)
+        return min(WINDOW_S_MAX, max(WINDOW_S_MIN, alone_s / 2))

@@ -1,0 +1,109 @@
+"""Makes links to the AuthAgents of the file.
+
+Rules of this file:
+
+- TLS is on unless both ends are on loopback, or the file says otherwise (DESIGN section 5).
+- The machine's Settings and the addresses to dial are made from one setup here, so that places agree.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import attrs
+
+from protocol import addresses, secret
+from protocol.configuration import AuthAgentEntry
+from protocol.handshake import Identity
+from protocol.io import tls
+from protocol.io.dial import dial
+from protocol.io.link import Link
+from protocol.secret import Secrets
+from proxyagent.config import ProxySetup
+from proxyagent.core.settings import AgentName, Settings
+from proxyagent.errors import ConfigurationError
+
+SOFTWARE = "proxyagent"
+
+Dialler: TypeAlias = Callable[[int, float], Awaitable[Link]]
+"""Dials the agent at a place of Settings.agents within so many seconds. Raises LinkRefused or LinkFailed."""
+
+
+@attrs.frozen
+class Site:
+    """Whom one proxy dials and what its machine must know."""
+
+    settings: Settings
+    dialler: Dialler
+    hosts: tuple[str, ...]  # where each agent of settings.agents is, for people to read
+
+
+def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str) -> Site:
+    """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
+    entries = _in_order(setup)
+    identity = Identity(
+        "proxy",
+        setup.site,
+        setup.id,
+        incarnation,
+        f"{SOFTWARE} {version}",
+        setup.configuration.agreed_hash,
+        secrets,
+    )
+    try:
+        contexts = _tls(setup)
+    except tls.TlsError as error:
+        raise ConfigurationError(str(error)) from None
+    where = [(setup.host(entry), entry.port) for entry in entries]
+
+    async def dial_place(place: int, timeout_s: float) -> Link:
+        host, port = where[place]
+        plain = contexts is None or (setup.configuration.tls.mode == "auto" and addresses.is_loopback(host))
+        return await dial(host, port, identity, None if plain else contexts, timeout_s)
+
+    hosts = tuple(addresses.join(host, port) for host, port in where)
+    return Site(_settings(setup, secrets, entries), dial_place, hosts)
+
+
+def _in_order(setup: ProxySetup) -> tuple[AuthAgentEntry, ...]:
+    """The agents to dial: those of the setup, then those of the other sites, for when none of the own answers."""
+    others = [each for site in setup.configuration.sites for each in setup.configuration.agents_of(site)]
+    return (*setup.agents, *(each for each in others if each not in setup.agents))
+
+
+def _tls(setup: ProxySetup) -> tls.Tls | None:
+    settings = setup.configuration.tls
+    match settings.mode:
+        case "off" | "insecure-plain":
+            return None
+        case "files" if settings.client_certificates:
+            names = (setup.file(settings.certificate), setup.file(settings.key), setup.file(settings.authority))
+            return tls.from_files(*names, client_certificates=True)
+        case "files":
+            return tls.dialling_only(setup.file(settings.authority))
+        case _:
+            return tls.dialling_only()
+
+
+def _settings(setup: ProxySetup, secrets: Secrets, entries: tuple[AuthAgentEntry, ...]) -> Settings:
+    configuration = setup.configuration
+    session, timing = configuration.session, configuration.timing
+    return Settings(
+        site=setup.site,
+        id=setup.id,
+        agents=tuple(AgentName(entry.site, str(entry.id)) for entry in entries),
+        digest_key=secret.digest_key(secrets.oldest),
+        digest_key_id=secret.secret_id(secrets.oldest),
+        idle_timeout_s=int(session.idle_timeout_s),
+        max_lifetime_ms=int(session.max_lifetime_s * 1000),
+        keep_sessions=session.keep_sessions,
+        key_scope=session.key_scope,
+        user_names=session.user_names,
+        connect_timeout_s=timing.connect_timeout_s,
+        heartbeat_interval_s=timing.heartbeat_interval_s,
+        suspect_after_s=timing.suspect_after_s,
+        wan_heartbeat_interval_s=timing.wan_heartbeat_interval_s,
+        wan_suspect_after_s=timing.wan_suspect_after_s,
+        max_clock_offset_ms=int(timing.max_clock_offset_s * 1000),
+        sessions_max=configuration.limits.sessions,
+        outbox_events_max=configuration.limits.outbox_events,
+    )
