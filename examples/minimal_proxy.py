@@ -171,9 +171,9 @@ async def main(options: argparse.Namespace, users: dict[str, str]) -> None:
     host, _, port = options.listen.rpartition(":")
     async with proxyagent.open_proxy_agent(options.config, id=options.id) as agent, trio.open_nursery() as nursery:
         serve = functools.partial(trio.serve_tcp, Proxy(agent, users, options.switch).serve, int(port), host=host)
-        listeners = await nursery.start(serve)
-        print(f"{options.id} listens on {host}:{listeners[0].socket.getsockname()[1]}", flush=True)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            listeners = await nursery.start(serve)
+            print(f"{options.id} listens on {host}:{listeners[0].socket.getsockname()[1]}", flush=True)
             await anext(signals)
         nursery.cancel_scope.cancel()
 

@@ -60,6 +60,12 @@ site = "{site}"
 """
 
 
+def environment() -> dict[str, str]:
+    """What processes of the demo are given: they find the packages where this process found them."""
+    here = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on, outside the range from which the kernel gives out its own."""
     while True:
@@ -106,7 +112,6 @@ class Program:
     name: str
     command: list[str]
     log: Path
-    environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     _process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -118,7 +123,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env=environment(),
             )
 
     @property
@@ -164,6 +169,7 @@ class Agent(Program):
             capture_stdout=True,
             capture_stderr=True,
             check=False,
+            env=environment(),
         )
         try:
             answer = json.loads(done.stdout)

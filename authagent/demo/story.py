@@ -19,7 +19,7 @@ from typing import TextIO
 import attrs
 import trio
 
-from authagent.demo.cast import ctl, until
+from authagent.demo.cast import ctl, environment, until
 from authagent.demo.client import Restless
 from authagent.demo.narrate import Narrator, Seen, StepFailed
 from authagent.demo.relay import Caller
@@ -219,6 +219,7 @@ class Play:
             capture_stdout=True,
             capture_stderr=True,
             check=False,
+            env=environment(),
         )
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
