@@ -116,9 +116,7 @@ async def test_terms_are_stored_before_they_are_announced(
     async with Memory().opened(nursery, tmp_path) as store:
         write_term = StoreFile.write_term
         gate = threading.Event()
-        monkeypatch.setattr(
-            StoreFile, "write_term", lambda file, term: (gate.wait(20), write_term(file, term))
-        )
+        monkeypatch.setattr(StoreFile, "write_term", lambda file, term: (gate.wait(20), write_term(file, term)))
         store.write_term(4, done.append)
         await trio.testing.wait_all_tasks_blocked(0.02)
         assert done == []
@@ -339,6 +337,32 @@ async def test_a_queue_that_is_full_breaks_and_mends(
         await until(lambda: store.status.ok)
         assert memory.stored[-1] == 100
     assert await content(tmp_path) == set(memory.payloads)
+
+
+async def test_nothing_is_reported_while_mending(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payload written behind a half-written snapshot is on the disk, but what came before it is not yet."""
+    memory = Memory()
+    snapshot_may_end = False
+
+    def long_snapshot() -> Iterator[bytes]:
+        while not snapshot_may_end:
+            yield b"all that is known" * 100
+        yield from list(memory.payloads)
+
+    monkeypatch.setattr(memory, "slices", long_snapshot)
+    async with memory.opened(nursery, tmp_path) as store:
+        store.doubt("to have it mended")
+        memory.add(store, b"before")
+        await until(lambda: store._mending)
+        memory.add(store, b"meanwhile")
+        assert not await store.flush()
+        assert store._held == 2 and memory.stored == []
+        snapshot_may_end = True
+        await until(lambda: store.status.ok)
+        assert memory.stored == [2]
+    assert {b"before", b"meanwhile"} <= await content(tmp_path)
 
 
 async def test_a_snapshot_before_loading_is_a_mistake(tmp_path: Path, nursery: trio.Nursery) -> None:
