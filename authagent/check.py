@@ -8,6 +8,7 @@ Rules of this file:
   authagent.probe.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import trio
@@ -95,8 +96,10 @@ def _without_host(found: Configuration) -> Iterator[Finding]:
 def _secret(found: Configuration, path: str) -> tuple[Secrets | None, Finding]:
     """The secret, if it can be used, and what to say of it."""
     subject = f"secret file {path}"
+    if not found.path and not os.path.lexists(path):
+        return None, Finding("note", "no_secret", subject, "it is made at the first start; no agent was asked")
     try:
-        secrets = secret_file.read(path) if found.path else secret_file.read_or_make(path)
+        secrets = secret_file.read(path)
     except MistakesFound as error:
         return None, Finding("error", "secret", subject, str(error).removeprefix(f"{subject}: "), 2)
     for line in secrets.lines:

@@ -63,18 +63,20 @@ async def ask(
 ) -> Answered | Refused | Failed:
     """What the agent at `host` says to a link of the kind "check", which is closed at once.
 
-    Blocks for [timing] connect_timeout at most. Raises tls.TlsError when an own certificate cannot be used.
+    Blocks for [timing] connect_timeout at most.
     """
     software = f"authagent {authagent.__version__}"
     identity = Identity(
         "check", asker.site, asker.id or NOBODY, chance.randbits(64), software, found.agreed_hash, secrets
     )
-    contexts = None if found.is_plain(agent) else dialling_tls(found)
     where = addresses.join(host, agent.port)
     try:
+        contexts = None if found.is_plain(agent) else dialling_tls(found)
         link = await dial(host, agent.port, identity, contexts, found.timing.connect_timeout_s)
     except LinkRefused as refused:
         return Refused(refused.code, refused.text.removeprefix(f"{where} refuses: "))
+    except tls.TlsError as error:
+        return Failed("own_certificate", str(error))
     except LinkFailed as failed:
         return Failed(failed.kind, failed.text.removeprefix(f"{where}: "))
     peer = link.peer

@@ -36,7 +36,7 @@ class Refused:
 
 @attrs.frozen
 class Failed:
-    """There was nobody to say no. `kind` is a LinkFailed kind: unknown_host refused timed_out no_tls untrusted ..."""
+    """There was nobody to say no. `kind` is one of protocol.io.link.FAILURES, or own_certificate."""
 
     kind: str
     text: str
@@ -108,6 +108,7 @@ def _failed(subject: str, host: str, agent: AuthAgentEntry, answer: Failed, foun
         "timed_out": f"timed out after {timeout_ms:,.0f} ms; is the machine up, and TCP port {agent.port} open?",
         "no_tls": "it speaks no TLS; another program has the port, or [tls] mode differs there",
         "untrusted": "certificate not trusted; correct [tls] authority here or the certificate there",
+        "own_certificate": "it was not asked, since our own certificate cannot be used",
         "reset": "it closed the connection in the middle; its log says why",
         "protocol": "it does not speak our protocol; another program has the port, or [tls] mode differs there",
     }

@@ -51,7 +51,9 @@ def toml(field: "attrs.Attribute[Any]") -> str:
         return f'"{durations.text(value)}"'
     if isinstance(value, bool):
         return str(value).lower()
-    return "[]" if value == () else f"{value:_}" if isinstance(value, int) else f'"{value}"'
+    if isinstance(value, int):
+        return f"{value:_}" if value % 1000 == 0 else str(value)
+    return "[]" if value == () else f'"{value}"'
 
 
 def _expect(kind: type, value: Any) -> Any:

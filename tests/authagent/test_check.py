@@ -55,10 +55,12 @@ def test_a_fresh_configuration_is_well(tmp_path: Path) -> None:
 
 
 def test_on_loopback_nothing_is_warned_about(tmp_path: Path) -> None:
-    """Without any file the check makes the secret that the first start would, and all is well."""
-    report = offline(tmp_path)
-    assert report.exit_code == 0 and codes(report) == {}
-    assert report.lines()[-1] == "check: all is well"
+    """Without any file a secret is made at the first start, and until then there is nobody to ask."""
+    report = check.run(Flags(), now_s=NOW_S, around=around(tmp_path), is_own=own(), ask=nobody)
+    assert report.exit_code == 0 and codes(report) == {"no_secret": "note"}
+    assert report.lines()[-1] == "check: all is well" and list(tmp_path.iterdir()) == []
+    init.write(str(tmp_path))
+    assert codes(offline(tmp_path)) == {}
 
 
 def test_all_mistakes_of_the_file_are_findings(tmp_path: Path) -> None:

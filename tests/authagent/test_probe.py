@@ -205,3 +205,12 @@ async def test_a_certificate_that_the_authority_did_not_sign(nursery: trio.Nurse
     files = attrs.evolve(found.tls, mode="files", authority=str(tmp_path / "authority.pem"))
     answer = await asked(attrs.evolve(found, tls=files))
     assert isinstance(answer, Failed) and answer.kind == "untrusted"
+
+
+async def test_an_own_certificate_that_cannot_be_used_is_one_line() -> None:
+    """The agent is not at fault, and there is no traceback."""
+    found = file_of(9023, "insecure-plain")
+    files = attrs.evolve(found.tls, mode="files", authority="/nowhere/authority.pem")
+    answer = await asked(attrs.evolve(found, tls=files))
+    assert isinstance(answer, Failed) and answer.kind == "own_certificate"
+    assert "/nowhere/authority.pem" in answer.text and "\n" not in answer.text

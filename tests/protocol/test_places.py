@@ -5,7 +5,7 @@ import pytest
 from protocol import places
 from protocol.places import Surroundings
 
-USER = Surroundings({}, False, "/home/ann", "/home/ann/work")
+USER = Surroundings({}, False, "/home/ann", "/home/ann/proxies")
 ROOT = Surroundings({}, True, "/root", "/root")
 
 
@@ -24,8 +24,8 @@ def test_a_flag_counts_before_the_environment() -> None:
 
 def test_the_named_configuration_file() -> None:
     """--config, then the program's own variable, then AUTHAGENT_CONFIG; relative to where the person is."""
-    assert places.named_config("x.toml", "authagent", around(AUTHAGENT_CONFIG="/e")) == "/home/ann/work/x.toml"
-    assert places.named_config("./x.toml", "authagent", around()) == "/home/ann/work/x.toml"
+    assert places.named_config("x.toml", "authagent", around(AUTHAGENT_CONFIG="/e")) == "/home/ann/proxies/x.toml"
+    assert places.named_config("./x.toml", "authagent", around()) == "/home/ann/proxies/x.toml"
     assert places.named_config("~/x.toml", "authagent", around()) == "/home/ann/x.toml"
     assert places.named_config(None, "proxyagent", around(AUTHAGENT_CONFIG="/e", PROXYAGENT_CONFIG="/p")) == "/p"
     assert places.named_config(None, "proxyagent", around(AUTHAGENT_CONFIG="/e")) == "/e"
@@ -34,13 +34,13 @@ def test_the_named_configuration_file() -> None:
 
 def test_the_usual_configuration_files() -> None:
     """The current folder before /etc."""
-    assert places.usual_configs(USER) == ("/home/ann/work/authagent.toml", "/etc/authagent/authagent.toml")
+    assert places.usual_configs(USER) == ("/home/ann/proxies/authagent.toml", "/etc/authagent/authagent.toml")
 
 
 def test_the_state_folder() -> None:
     """Flag, environment, file, $STATE_DIRECTORY, then root's or the user's own."""
     full = around(AUTHAGENT_STATE_DIR="/env", STATE_DIRECTORY="/var/lib/a:/var/lib/b")
-    assert places.state_folder("flag", "file", "/etc/a.toml", full) == "/home/ann/work/flag"
+    assert places.state_folder("flag", "file", "/etc/a.toml", full) == "/home/ann/proxies/flag"
     assert places.state_folder(None, "file", "/etc/a.toml", full) == "/env"
     service = around(STATE_DIRECTORY="/var/lib/a:/var/lib/b")
     assert places.state_folder(None, "file", "/etc/a.toml", service) == "/etc/file"
