@@ -31,6 +31,14 @@ class Barriers:
         self._oldest = 1 << 62  # no barrier is older; may be older than all
         self._past: dict[int, int] = {}  # horizon -> XOR of the barriers at or before it, until something changes
 
+    def rekey(self, key: bytes) -> None:
+        """Key the checksum anew."""
+        self._hash = blake2b(digest_size=8, key=key, person=b"barrier")
+        self._past.clear()
+        self._sum = 0
+        for user, at in self._at.items():
+            self._sum ^= self._one(user, at)
+
     def __len__(self) -> int:
         return len(self._at)
 

@@ -260,6 +260,14 @@ class Table:
         self._disputed = {key: login_id for key, login_id in self._disputed.items() if len(self._by_key.get(key)) > 1}
         return True
 
+    def rekey(self, digest_key: bytes) -> None:
+        """Key the digest anew: the secret's oldest line has changed. The next root costs as much as the first did."""
+        self._barriers.rekey(digest_key)
+        for page in self._pages:
+            page.leaf = NO_LEAF
+            self._records.changed.add(page.handle)
+        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers)
+
     def _held(self, handles: Collection[int]) -> list[Record]:
         return [page.record(place) for page, place in map(self._pages.at, handles)]
 

@@ -5,6 +5,7 @@ Rules of this file:
 - It routes and orders; it decides nothing. Who serves is election.py's, what goes where replication.py's, when tables
   are compared resync.py's, which links count doorway.py's.
 - The order of performing is persist, send, tell.
+- Ping and Farewell never come here: the connection answers the one, and the other is how a link closes.
 - A bad peer costs its link: RemoteProtocolError is caught for one peer at a time. Any other exception is a broken
   invariant and must end the process.
 - After a pause of more than a second the agent is unsure: it goes on listening, and says nothing as a master
@@ -36,7 +37,6 @@ from protocol.messages import (
     Compare,
     Compared,
     Error,
-    Farewell,
     Follow,
     Following,
     Heartbeat,
@@ -45,7 +45,6 @@ from protocol.messages import (
     Message,
     Nodes,
     Pages,
-    Ping,
     Pong,
     Report,
     SnapshotWait,
@@ -123,6 +122,13 @@ class Agent:
             case _:
                 raise AssertionError(f"an agent does not expect {event!r}")
         return commands + self._finish(now)
+
+    def rekey(self, digest_key: bytes, secret_id: bytes) -> None:
+        """The oldest line of the secret file has changed: digests are keyed by another one from now on."""
+        self.table.rekey(digest_key)
+        self.resync.secret_id = secret_id
+        for peer in self.peers:
+            self.resync.close(peer.link)
 
     # -- around every event ---------------------------------------------------------------------------------------
 
@@ -252,12 +258,8 @@ class Agent:
     def _further(self, peer: Peer, message: Message, now: Now) -> list[Command]:
         """The rarer messages."""
         match message:
-            case Ping():
-                return [do.Send((peer.link,), Pong(message.nonce))]
             case Pong():
                 return self._doorway.answered(peer)
-            case Farewell():
-                return [do.Close(peer.link, Code.STOPPING, ""), *self._gone(peer, _code(message), message.text, True, now)]
             case AdminRequest() if peer.is_partner:
                 return [do.CarryOut(peer.link, message.request, message.body)]
             case AdminAnswer() if peer.is_partner:
@@ -275,10 +277,3 @@ class Agent:
         commands, finished = self.resync.more(peer, self.duty.now_ms(now))
         return commands + (self.duty.compared(peer, now) if finished else [])
 
-
-def _code(message: Farewell) -> Code | None:
-    """The reason of a farewell; None for one that this version does not know."""
-    try:
-        return Code(message.code)
-    except ValueError:
-        return None

@@ -66,8 +66,8 @@ class Replication:
         merged = self.table.merge(changes, now_ms)
         commands: list[Command] = []
         if merged.changed:
-            for piece in [payload] if payload is not None else codec.encode_payloads(changes):
-                commands.append(self._keep(piece, site, source))
+            pieces = [payload] if payload is not None else codec.encode_payloads(changes)
+            commands += [self._keep(piece, site, source) for piece in pieces]
             commands.append(Tell(name, changes))
         if self.log.log_id and (changes.marks or changes.barriers):  # one agent of a site is enough, and it serves
             further = acts.marked(self.table, changes)

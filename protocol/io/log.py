@@ -63,13 +63,23 @@ class Log:
         if self.level >= 1:
             self._emit(Severity.INFO, event, values)
 
-    def session(self, event: str, /, **values: object) -> None:
-        """A line of level 1 that comes once a login, logout or timeout: at most 200 a second, then a count."""
+    def session(self, event: str, /, **values: object) -> bool:
+        """A line of level 1 that comes once a login, logout or timeout: at most 200 a second, then a count.
+
+        False when it was held back; who has more of the same then spares making them (`hold_back`).
+        """
         if self.level < 1:
-            return
+            return False
         self.settle()
-        if self._limit.admit(self._monotonic_s()):
-            self._emit(Severity.INFO, event, values)
+        if not self._limit.admit(self._monotonic_s()):
+            return False
+        self._emit(Severity.INFO, event, values)
+        return True
+
+    def hold_back(self, count: int) -> None:
+        """Count session lines that were not made because one before them was held back."""
+        if self.level >= 1:
+            self._limit.hold_back(count)
 
     def detail(self, event: str, /, **values: object) -> None:
         """A line of level 2."""

@@ -34,6 +34,10 @@ class LineLimit:
         self._held_back += 1
         return False
 
+    def hold_back(self, count: int) -> None:
+        """Count lines that the caller did not even make, after one that was not admitted."""
+        self._held_back += count
+
     def settle(self, now_s: float) -> int:
         """How many lines were held back in a window that is over, once; else 0."""
         if not self._held_back or now_s - self._window_began_s < 1.0:

@@ -1,0 +1,1 @@
+"""What an operator may ask a running agent: the verbs of its control socket."""

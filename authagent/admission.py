@@ -1,0 +1,75 @@
+"""Who may link to this agent: the file decides, for whoever has proven the secret.
+
+Rules of this file:
+
+- A node may speak only for itself: agents of the own site, proxies by id or pattern, from the address where one is
+  given. Anything else is refused with the line that is missing.
+- Pure: where an entry's host is a name, the caller looks it up (`host_of`) and hands the addresses in.
+
+Source: DESIGN section 5.
+"""
+
+from collections.abc import Collection
+
+from protocol import addresses
+from protocol.configuration import Configuration
+from protocol.errors import Code
+from protocol.messages import Hello, Refusal
+
+
+def host_of(hello: Hello, found: Configuration) -> str:
+    """The host that the file ties a proxy to; empty when it may come from anywhere."""
+    entry = found.proxy(hello.site, hello.id) if hello.kind == "proxy" else None
+    return "" if entry is None else entry.host
+
+
+def judge(
+    hello: Hello, address: str, found: Configuration, site: str, own_id: str, resolved: Collection[str] = ()
+) -> Refusal | None:
+    """Why whoever said this Hello from `address` may not link, or None if it may.
+
+    `resolved` are the addresses of `host_of`, where that is a name.
+    """
+    match hello.kind:
+        case "agent":
+            return _agent(hello, found, site, own_id)
+        case "proxy":
+            return _proxy(hello, address, found, site, resolved)
+        case "check":
+            listed = not hello.id or _listed(hello, found)
+            return None if listed else _unlisted(hello, f'add [[proxyagent]] id = "{hello.id}"')
+        case _:
+            return Refusal(Code.PROTOCOL, f"unknown kind {hello.kind!r}: agent, proxy or check")
+
+
+def _agent(hello: Hello, found: Configuration, site: str, own_id: str) -> Refusal | None:
+    if hello.site != site:
+        text = f"agent {hello.id} is of site {hello.site}, this one of {site}; sites are not joined by this version"
+        return Refusal(Code.WRONG_SITE, text)
+    if hello.id == own_id:
+        text = f"this is agent {own_id} of {site} itself: two machines run with one id, or host and port are one's own"
+        return Refusal(Code.DUPLICATE, text)
+    if not _listed(hello, found):
+        return _unlisted(hello, f"add [[authagent]] id = {hello.id}")
+    return None
+
+
+def _proxy(hello: Hello, address: str, found: Configuration, site: str, resolved: Collection[str]) -> Refusal | None:
+    if hello.site != site:
+        return Refusal(Code.WRONG_SITE, f"proxy {hello.id} is of site {hello.site}, this agent of {site}")
+    entry = found.proxy(site, hello.id)
+    if entry is None:
+        return _unlisted(hello, f'add [[proxyagent]] id = "{hello.id}"')
+    if not addresses.comes_from(entry.host, address, resolved):
+        return Refusal(Code.UNLISTED, f"proxy {hello.id} must come from {entry.host}, not from {address}")
+    return None
+
+
+def _listed(hello: Hello, found: Configuration) -> bool:
+    if hello.id in ("1", "2") and found.agent(hello.site, int(hello.id)) is not None:
+        return True
+    return found.proxy(hello.site, hello.id) is not None
+
+
+def _unlisted(hello: Hello, cure: str) -> Refusal:
+    return Refusal(Code.UNLISTED, f"{hello.kind} {hello.id} of {hello.site} is not listed: {cure} to the file, reload")

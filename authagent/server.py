@@ -1,0 +1,312 @@
+"""The shell around the machine: links, store, timer and log; it turns what happens into events, and performs commands.
+
+Rules of this file:
+
+- The machine is stepped by whoever has an event, at once and to the end; nothing here awaits between a step and the
+  performing of its commands. An event that comes up while commands are performed waits for its turn.
+- A link's end is an event like any other. A broken invariant ends the process: what a bad peer can do is caught by
+  the machine and by the link.
+- Bulk is sent only while little is queued on its link, so that live changes go first.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from authagent import admission
+from authagent.core import commands as do
+from authagent.core import events as on
+from authagent.core.agent import Agent
+from authagent.core.settings import Dice
+from authagent.listener import Listener
+from authagent.setup import Setup
+from authagent.store import Store
+from authagent.tally import Tally
+from protocol import addresses, codec
+from protocol.errors import Code, RemoteProtocolError
+from protocol.io.dial import dial
+from protocol.io.link import Link, LinkClosed, LinkFailed, LinkRefused
+from protocol.io.log import Log
+from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Role, Want
+from protocol.stamp import Now
+
+BULK_QUEUED_BYTES = 128 * 1024
+"""Bulk waits while more than this is queued: two slices, a tenth of a second at 10 Mbit/s."""
+
+ANSWERS = {"untrusted": Code.UNAUTHORIZED, "no_tls": Code.PROTOCOL, "protocol": Code.PROTOCOL}
+"""Failures to link that prove that somebody lives there."""
+
+RELOAD_JITTER_S = 2.0
+"""Links that a reload closes end within this time, so that their proxies do not all come back at once."""
+
+DEAD = {"refused", "reset"}
+"""Failures to link that prove that the process is gone."""
+
+
+class Server:
+    """One running agent. Made by wiring.py; `run` serves until told to exit."""
+
+    def __init__(
+        self, agent: Agent, setup: Setup, log: Log, clock: Callable[[], Now], dice: Dice, tally: Tally
+    ) -> None:
+        self.agent = agent
+        self.setup = setup
+        self.log = log
+        self.clock = clock
+        self.tally = tally
+        self._dice = dice
+        self.store: Store | None = None
+        self.links: dict[int, Link] = {}
+        self.listener = Listener(lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log)
+        self.decided = trio.Event()
+        self.carry_out: Callable[[bytes], Awaitable[bytes]]
+        self._exit = trio.Event()
+        self._counter = 0
+        self._inbox: deque[on.Event] = deque()
+        self._stepping = False
+        self._draining: dict[int, bool] = {}
+        self._answers: dict[int, Callable[[do.Answer], None]] = {}
+        self._requests = 0
+        self._alarm = trio.CancelScope()
+        self._nursery: trio.Nursery
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def load(self, store: Store) -> None:
+        """Merge what the store holds. Done once, before `run`."""
+        self.store = store
+        table, now_ms = self.agent.table, self.clock().wall_ms
+        async for payload in store.load(now_ms - 2 * table.max_clock_offset_ms):
+            try:
+                table.merge(codec.decode_changes(payload), now_ms)
+            except RemoteProtocolError as error:
+                store.doubt(f"a payload cannot be read: {error}")
+            await trio.lowlevel.checkpoint()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until the machine says Exit. Raises ListenError before it has started."""
+        assert self.store is not None, "load() comes first"
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self.listener.serve, self.setup.listen)
+            nursery.start_soon(self._timer)
+            self.step(on.Started(self.store.term))
+            task_status.started()
+            await self._exit.wait()
+            for link in list(self.links.values()):
+                await link.wait_closed()
+            nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Hand over and end (SIGTERM)."""
+        self.step(on.StopAsked())
+
+    # -- the machine ----------------------------------------------------------------------------------------------
+
+    def step(self, event: on.Event) -> None:
+        """One event, and all that follows from it."""
+        self._inbox.append(event)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._inbox:
+                for command in self.agent.step(self._inbox.popleft(), self.clock()):
+                    self._perform(command)
+        finally:
+            self._stepping = False
+        deadline = self.agent.deadline
+        if deadline is not None and deadline != self._alarm.deadline:
+            self._alarm.deadline = deadline
+
+    async def _timer(self) -> None:
+        while True:
+            self._alarm = trio.CancelScope()
+            self._alarm.deadline = self.agent.deadline or self.clock().monotonic_s
+            with self._alarm:
+                await trio.sleep_forever()
+            self.step(on.DeadlinePassed())
+
+    def stored(self, position: int) -> None:
+        """The store's word."""
+        self.step(on.Stored(position))
+
+    def _perform(self, command: do.Command) -> None:
+        match command:
+            case do.Persist(position, payload):
+                assert self.store is not None, "a change before the store was loaded"
+                self.store.write(position, payload)
+            case do.Relay(links, frames):
+                for number in links:
+                    if (link := self.links.get(number)) is not None:
+                        link.send_frames(frames)
+            case do.Send(links, message):
+                for number in links:
+                    if (link := self.links.get(number)) is not None:
+                        link.send(message)
+                        if isinstance(message, (Bulk, Compare, Nodes, Pages, Want, Compared)):
+                            self._watch_room(number, link)
+            case do.Tell(source, changes):
+                self.tally.changes(source, changes)
+            case _:
+                self._perform_rarely(command)
+
+    def _perform_rarely(self, command: do.Command) -> None:
+        match command:
+            case do.Close(number, code, text, elsewhere):
+                if (link := self.links.pop(number, None)) is not None:
+                    link.close(code, text, elsewhere)
+            case do.Dial(timeout_s):
+                self._nursery.start_soon(self._dial, timeout_s)
+            case do.PersistTerm(term):
+                assert self.store is not None, "a term before the store was loaded"
+                self.store.write_term(term, lambda stored: None)
+            case do.Log(event, grade, keys):
+                write = {"info": self.log.note, "warning": self.log.warning, "alarm": self.log.alarm}[grade]
+                write(event, **keys)
+            case do.AnnounceRole(role, term):
+                self.tally.role_changes_total += 1
+                if role != Role.STARTING:
+                    self.decided.set()
+            case do.CarryOut():
+                self._nursery.start_soon(self._carry_out, command)
+            case do.Answer():
+                waiting = self._answers.pop(command.request, None)
+                if waiting is not None:
+                    waiting(command)
+            case do.Exit():
+                self._exit.set()
+            case _:
+                raise AssertionError(f"unknown command {command!r}")
+
+    # -- links ----------------------------------------------------------------------------------------------------
+
+    async def _admit(self, hello: Hello, address: str) -> Refusal | None:
+        if len(self.links) >= self.setup.configuration.limits.connections:
+            return Refusal(Code.TOO_MANY, "this agent has all the links it may have: raise [limits] connections", 1_000)
+        host = admission.host_of(hello, self.setup.configuration)
+        resolved = await _resolve(host) if host and addresses.network(host) is None else frozenset[str]()
+        return admission.judge(hello, address, self.setup.configuration, self.setup.site, self.setup.id, resolved)
+
+    async def _linked(self, link: Link) -> None:
+        """Serve a link that was accepted, to its end."""
+        if link.peer.kind == "check":
+            link.close(Code.STOPPING, "checked")
+            return
+        await self._serve(link)
+
+    async def _dial(self, timeout_s: float) -> None:
+        partner = self.setup.partner
+        assert partner is not None, "there is nobody to dial"
+        try:
+            link = await dial(partner.host, partner.port, self.setup.identity, self.setup.tls, timeout_s)
+        except LinkRefused as refused:
+            self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
+            return
+        except LinkFailed as failed:
+            refused_by = ANSWERS.get(failed.kind)
+            self.step(on.DialFailed(refused_by, failed.text, proven_dead=failed.kind in DEAD))
+            return
+        peer = link.peer
+        if (peer.kind, peer.site, peer.id) != ("agent", self.setup.site, str(partner.id)):
+            text = f"{partner.host}:{partner.port} is agent {peer.id} of {peer.site}, not the partner"
+            link.close(Code.WRONG_SITE, text)
+            self.step(on.DialFailed(Code.WRONG_SITE, text, proven_dead=False))
+            return
+        await self._serve(link)
+
+    async def _serve(self, link: Link) -> None:
+        """Hand a link's messages to the machine until it ends."""
+        self._counter += 1
+        number = self._counter
+        self.links[number] = link
+        peer = link.peer
+        self.step(
+            on.LinkOpened(
+                link=number,
+                kind=peer.kind,
+                site=peer.site,
+                id=peer.id,
+                incarnation=peer.incarnation,
+                address=peer.address,
+                software=peer.software,
+                configuration_equal=peer.configuration == self.setup.identity.configuration,
+                wall_offset_ms=peer.wall_offset_ms,
+                dialled=link.dialled,
+            )
+        )
+        try:
+            while True:
+                messages = await link.receive()
+                self.step(on.MessagesReceived(number, tuple(messages)))
+        except LinkClosed as closed:
+            self.links.pop(number, None)
+            self.step(on.LinkClosed(number, closed.code, closed.text, closed.by_peer))
+        finally:
+            self.links.pop(number, None)
+            link.close(Code.STOPPING, "stopping")
+
+    def _watch_room(self, number: int, link: Link) -> None:
+        """Have LinkDrained stepped once there is room for more bulk."""
+        running = number in self._draining
+        self._draining[number] = True
+        if not running:
+            self._nursery.start_soon(self._drain, number, link)
+
+    async def _drain(self, number: int, link: Link) -> None:
+        try:
+            while self._draining[number] and number in self.links:
+                self._draining[number] = False
+                await link.wait_room(BULK_QUEUED_BYTES)
+                self.step(on.LinkDrained(number))
+        finally:
+            del self._draining[number]
+
+    # -- the operator ---------------------------------------------------------------------------------------------
+
+    async def ask_machine(self, make: Callable[[int], on.Event]) -> do.Answer:
+        """Step an event that asks something, and wait for its Answer. The caller sets the deadline."""
+        self._requests += 1
+        request, done = self._requests, trio.Event()
+        answers: list[do.Answer] = []
+
+        def answered(answer: do.Answer) -> None:
+            answers.append(answer)
+            done.set()
+
+        self._answers[request] = answered
+        try:
+            self.step(make(request))
+            await done.wait()
+        finally:
+            self._answers.pop(request, None)
+        return answers[0]
+
+    async def _carry_out(self, command: do.CarryOut) -> None:
+        body = await self.carry_out(command.body)
+        self.step(on.AdminDone(command.link, command.request, body))
+
+    def apply(self, setup: Setup) -> None:
+        """A reload: links proven with a dropped secret, and of ids no longer listed, are closed with jitter."""
+        self.setup = setup
+        for link in list(self.links.values()):
+            peer = link.peer
+            dropped = setup.identity.secrets.by_id(peer.secret_id) is None
+            listed = peer.kind == "agent" or setup.configuration.proxy(peer.site, peer.id) is not None
+            if dropped or not listed:
+                why = "its secret was dropped" if dropped else "its id is no longer listed"
+                self._nursery.start_soon(self._close_later, link, Code.UNAUTHORIZED if dropped else Code.UNLISTED, why)
+
+    async def _close_later(self, link: Link, code: Code, why: str) -> None:
+        await trio.sleep(RELOAD_JITTER_S * self._dice.random())
+        link.close(code, why)
+
+
+async def _resolve(host: str) -> frozenset[str]:
+    """The addresses of a name; none when it has none."""
+    try:
+        found = await trio.socket.getaddrinfo(host, None)
+    except OSError:
+        return frozenset()
+    return frozenset(str(address[0]) for *_, address in found)

@@ -1,0 +1,107 @@
+"""What one running agent has in hand: its configuration, who it is on every link, and its TLS.
+
+Rules of this file:
+
+- Frozen: a reload makes a new one and swaps it in whole, or changes nothing.
+- Reading files is here; deciding what the file means is config.py's.
+"""
+
+import tempfile
+from pathlib import Path
+
+import attrs
+
+from authagent import __version__, config
+from authagent.config import AgentSetup, Flags
+from protocol import secret
+from protocol.configuration import AuthAgentEntry, Configuration
+from protocol.handshake import Identity
+from protocol.io.log import Log
+from protocol.io.tls import Tls, TlsError, from_files, self_made
+
+
+@attrs.frozen
+class Setup:
+    """Everything from files and flags that a running agent needs."""
+
+    made: AgentSetup
+    identity: Identity
+    tls: Tls | None
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.made.configuration
+
+    @property
+    def site(self) -> str:
+        return self.made.site
+
+    @property
+    def id(self) -> str:
+        return self.made.id
+
+    @property
+    def partner(self) -> AuthAgentEntry | None:
+        return self.made.partner
+
+    @property
+    def listen(self) -> tuple[tuple[str, int], ...]:
+        return self.made.listen
+
+    @property
+    def digest_key(self) -> bytes:
+        return secret.digest_key(self.identity.secrets.oldest)
+
+    @property
+    def secret_id(self) -> bytes:
+        """Names the line that keys the digest."""
+        return secret.secret_id(self.identity.secrets.oldest)
+
+
+def read(flags: Flags, incarnation: int) -> Setup:
+    """Read file, secret and certificates. Raises MistakesFound or TlsError, one line each. Blocks on the disk."""
+    made = config.load(flags)
+    secrets = config.read_secret(made)
+    identity = Identity(
+        kind="agent",
+        site=made.site,
+        id=made.id,
+        incarnation=incarnation,
+        software=f"authagent/{__version__}",
+        configuration=made.configuration.agreed_hash,
+        secrets=secrets,
+    )
+    return Setup(made, identity, _tls(made))
+
+
+def _tls(made: AgentSetup) -> Tls | None:
+    settings = made.configuration.tls
+    match settings.mode:
+        case "off" | "insecure-plain":
+            return None
+        case "files":
+            return from_files(
+                made.file(settings.certificate),
+                made.file(settings.key),
+                made.file(settings.authority),
+                settings.client_certificates,
+            )
+    name = f"authagent-{made.id}.{made.site}"
+    folder = Path(made.state_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self_made(folder, name)
+    except (OSError, TlsError):
+        # A state folder that cannot be written stops nothing (the store says so): the secret vouches for any
+        # certificate, so one for this run alone will do.
+        with tempfile.TemporaryDirectory() as temporary:
+            return self_made(Path(temporary), name)
+
+
+def warn(setup: Setup, log: Log) -> None:
+    """Tell what an operator should know about the file, at start and after a reload."""
+    advice = secret.advice(setup.identity.secrets.newest)
+    if advice:
+        log.warning("secret.weak", advice=advice)
+    if setup.configuration.tls.mode == "insecure-plain":
+        log.warning("tls.none", text="links are not encrypted: mode is insecure-plain")
