@@ -52,7 +52,8 @@ def canonical(text: str) -> str:
     Raises ValueError when the text cannot be a key: empty, too long, or with characters that no key may hold.
     """
     check(text)
-    cookies, others = [], []
+    cookies: list[str] = []
+    others: list[str] = []
     for part in text.split("+"):
         (cookies if _COOKIE.fullmatch(part) else others).append(part)
     addresses = [_address(other) for other in others]
