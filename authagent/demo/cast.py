@@ -36,6 +36,9 @@ site = "{site}"
 idle_timeout = "30m"
 max_lifetime = "12h"
 
+[tls]
+mode = "off"    # loopback only; and the relay reads who calls
+
 [control]
 folder = "{folder}/control"
 

@@ -177,11 +177,11 @@ class Play:
         )
 
     async def heal(self) -> Seen:
-        """Each side gives what the other lacks: nobody is lost, nobody comes back."""
+        """Each side gives what the other lacks; agent 1, promoted last, has the higher term and stays master."""
         for relay in self.stage.relays.values():
             relay.heal()
         healed = trio.current_time()
-        await self.stage.roles({1: "slave", 2: "master"}, proxies=3, equal=True, within_s=_SPLIT_S)
+        await self.stage.roles({1: "master", 2: "slave"}, proxies=3, equal=True, within_s=_SPLIT_S)
         seconds = trio.current_time() - healed
         await self._check()
         return Seen("one master; carol and dave are in, bob and erin out, everywhere", f"{seconds:.1f} s, tables equal")

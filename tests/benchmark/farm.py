@@ -51,8 +51,11 @@ port = {port_2}
 [[proxyagent]]
 id = "p*"
 site = "{site}"
+
 {more}
 """
+
+PLAIN = '[tls]\nmode = "off"\n'
 
 
 @attrs.define
@@ -119,11 +122,11 @@ class Farm:
 def open_farm(
     folder: Path,
     *,
-    more: str = "",
+    more: str = PLAIN,
     ports: tuple[int, int] | None = None,
     agent_program: tuple[str, ...] = ("-m", "authagent"),
 ) -> Iterator[Farm]:
-    """A folder with configuration and secret; `more` is added to the configuration. Nothing is started yet."""
+    """A folder with configuration and secret; `more` is its [tls] part. Nothing is started yet."""
     folder.mkdir(parents=True, exist_ok=True)
     port_1, port_2 = ports or (free_port(), free_port())
     config = folder / "authagent.toml"

@@ -43,6 +43,9 @@ _CONFIGURATION = """\
 site = "{site}"
 state_dir = "{folder}/state"
 
+[tls]
+mode = "{tls}"
+
 [control]
 folder = "{folder}/c"
 
@@ -343,7 +346,9 @@ def _write_files(folder: Path, wires: Wires) -> Path:
         address = wires.address(f"agent{number}")
         entries += _ENTRY.format(id=number, site=SITE, host=address.host, port=address.port)
     config = folder / "authagent.toml"
-    config.write_text(_CONFIGURATION.format(site=SITE, folder=folder, entries=entries))
+    config.write_text(
+        _CONFIGURATION.format(site=SITE, folder=folder, entries=entries, tls="off" if wires.loopback else "auto")
+    )
     secret = folder / "secret"
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_urlsafe(32) + "\n")
