@@ -48,6 +48,7 @@ _DROP_ROWS = 16  # forgotten in one transaction, some 4 MiB of free pages at mos
 _RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _CLOSE_TIMEOUT_S = 1.5  # SIGTERM is answered within 2 s (DESIGN section 4)
 
+
 @attrs.frozen
 class StoreStatus:
     """What `status` shows. `error` is one line, empty when ok."""

@@ -373,4 +373,3 @@ def finish_rebuilding(file: StoreFile, wall_ms: int) -> str:
     (folder / REBUILDING).rename(folder / REBUILT)
     sync_folder(folder)
     return adopt(folder, wall_ms)
-

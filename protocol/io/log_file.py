@@ -119,7 +119,7 @@ def _structured_logger(put: Callable[[str], None], form: str) -> Any:
 
     def json_line(logger: object, method: str, entry: Any) -> str:
         head = {"time": entry["time"], "severity": entry["severity"], "event": entry["event"]}
-        return json.dumps({**entry["values"], **head}, default=_plain_json)
+        return json.dumps({**head, **entry["values"], **head}, default=_plain_json)  # the head first, and it wins
 
     return structlog.wrap_logger(
         _LinePrinter(put),
