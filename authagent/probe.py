@@ -65,13 +65,13 @@ async def ask(
 
     Blocks for [timing] connect_timeout at most.
     """
-    software = f"authagent {authagent.__version__}"
+    software = f"authagent/{authagent.__version__}"
     identity = Identity(
         "check", asker.site, asker.id or NOBODY, chance.randbits(64), software, found.agreed_hash, secrets
     )
     where = addresses.join(host, agent.port)
     try:
-        contexts = None if found.is_plain(agent) else dialling_tls(found)
+        contexts = None if found.plain else dialling_tls(found)
         link = await dial(host, agent.port, identity, contexts, found.timing.connect_timeout_s)
     except LinkRefused as refused:
         return Refused(refused.code, refused.text.removeprefix(f"{where} refuses: "))

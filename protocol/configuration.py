@@ -89,9 +89,10 @@ class Configuration:
         """All sites that have an agent, sorted."""
         return tuple(sorted({agent.site for agent in self.authagents}))
 
-    def is_plain(self, agent: AuthAgentEntry) -> bool:
-        """Whether links to `agent` are without TLS: on loopback, or where [tls] mode says so (DESIGN section 5)."""
-        return self.tls.mode in ("off", "insecure-plain") or (self.tls.mode == "auto" and agent.on_loopback)
+    @property
+    def plain(self) -> bool:
+        """Whether links are without TLS. "auto" has TLS on loopback too, so that both ends always expect the same."""
+        return self.tls.mode in ("off", "insecure-plain")
 
     def agent(self, site: str, agent_id: int) -> AuthAgentEntry | None:
         """The entry of one agent, or None when it is not listed."""

@@ -166,7 +166,7 @@ def test_every_listed_agent_is_asked(tmp_path: Path) -> None:
     ) -> Answered | Refused:
         askers.append(asker)
         return (
-            Answered("lan1", "1", "authagent 0.1.0", found.agreed_hash, 0)
+            Answered("lan1", "1", "authagent/0.1.0", found.agreed_hash, 0)
             if agent.id == 1
             else Refused(Code.UNAUTHORIZED, "")
         )

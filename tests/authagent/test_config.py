@@ -170,10 +170,12 @@ def test_bad_flags_are_one_line(folder: Path) -> None:
 
 
 def test_plain_links_cannot_be_listened_for_beyond_loopback(tmp_path: Path) -> None:
-    """A flag does not get around [tls] mode = "off"."""
+    """A flag does not get around the rule that links are plain on loopback only."""
     (tmp_path / "authagent.toml").write_text('[tls]\nmode = "off"\n')
-    text = complaint(lambda: config.load(Flags(number="1", listen=(":9023",)), around(tmp_path), own()))
-    assert "0.0.0.0 is not loopback" in text
+    said = complaint(lambda: config.load(Flags(number="1", listen=(":9023",)), around(tmp_path), own()))
+    assert "0.0.0.0 is not loopback" in said
+    (tmp_path / "authagent.toml").write_text('[tls]\nmode = "insecure-plain"\n')
+    assert config.load(Flags(number="1", listen=(":9023",)), around(tmp_path), own()).listen == (("0.0.0.0", 9023),)
 
 
 def test_a_control_path_over_107_bytes_is_refused(folder: Path) -> None:

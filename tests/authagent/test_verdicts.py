@@ -57,23 +57,23 @@ def test_who_lets_nobody_in(code: Code, says: str, word: str) -> None:
 
 def test_all_well() -> None:
     """Same file, same time: ok with version and offset."""
-    found = judge(Answered("lan1", "1", "authagent 0.1.0", FOUND.agreed_hash, -3))
+    found = judge(Answered("lan1", "1", "authagent/0.1.0", FOUND.agreed_hash, -3))
     assert (found.level, found.exit_code) == ("ok", 0)
-    assert found.text == "authagent 0.1.0 answers, clock 3 ms off, same configuration"
+    assert found.text == "authagent/0.1.0 answers, clock 3 ms off, same configuration"
 
 
 def test_another_configuration_file_is_named_by_both_hashes() -> None:
     """Different [session] or [[authagent]] is "not equal": exit code 1."""
-    found = judge(Answered("lan1", "1", "authagent 0.1.0", b"\1" * 8, 0))
+    found = judge(Answered("lan1", "1", "authagent/0.1.0", b"\1" * 8, 0))
     assert (found.code, found.exit_code) == ("configuration_differs", 1)
     assert "0101010101010101" in found.text and FOUND.agreed_hash.hex() in found.text
 
 
 def test_clocks() -> None:
     """Beyond the bound is an error with the seconds; beyond half of it, a warning."""
-    off = judge(Answered("lan1", "1", "authagent 0.1.0", FOUND.agreed_hash, -4_200))
+    off = judge(Answered("lan1", "1", "authagent/0.1.0", FOUND.agreed_hash, -4_200))
     assert (off.code, off.exit_code) == ("clock", 3) and "clock off by 4.2 s, 2 s are allowed" in off.text
-    drifting = judge(Answered("lan1", "1", "authagent 0.1.0", FOUND.agreed_hash, 1_100))
+    drifting = judge(Answered("lan1", "1", "authagent/0.1.0", FOUND.agreed_hash, 1_100))
     assert (drifting.level, drifting.exit_code) == ("warning", 0)
 
 
@@ -85,5 +85,5 @@ def test_the_timeout_named_is_the_one_configured() -> None:
 
 def test_another_agent_at_the_address_is_named() -> None:
     """Two entries that lead to one agent are a mistake in host or port."""
-    found = judge(Answered("lan1", "2", "authagent 0.1.0", FOUND.agreed_hash, 0))
+    found = judge(Answered("lan1", "2", "authagent/0.1.0", FOUND.agreed_hash, 0))
     assert (found.code, found.exit_code) == ("another_agent", 3) and "agent 2 of site lan1 answers there" in found.text
