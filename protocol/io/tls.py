@@ -205,7 +205,10 @@ class Cipher:
         try:
             while filled < len(into):
                 # With a buffer the answer is a count of bytes; typeshed knows only the other form.
-                filled += cast(int, self._session.read(min(_RECORD_BYTES, len(into) - filled), into[filled:]))
+                count = cast(int, self._session.read(min(_RECORD_BYTES, len(into) - filled), into[filled:]))
+                if not count:  # how the module tells the closing alert when a buffer was given: it does not raise
+                    raise ssl.SSLZeroReturnError(ssl.SSL_ERROR_ZERO_RETURN, "TLS was closed")
+                filled += count
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
