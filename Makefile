@@ -24,8 +24,9 @@ bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (s
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python -m tests.benchmark
 
-docs: .venv/ready  ## test the documents: links, code blocks, tables
-	@$(BIN)/pytest -q tests/repository/test_docs.py tests/spec
+docs: .venv/ready  ## write the generated pages; test links, code blocks and tables of all documents
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/pytest -q tests/repository/test_docs.py tests/repository/test_generated_docs.py tests/spec
 
 clean:  ## remove what was built, .venv included
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
