@@ -28,7 +28,7 @@ def status(options: Mapping[str, Any], *, as_json: bool, wait_s: float) -> int:
         except (NobodyThere, ControlError):
             if left == 0:
                 raise
-        if told is not None and told["healthy"] or left == 0:
+        if (told is not None and told["healthy"]) or left == 0:
             break
         threading.Event().wait(POLL_S)
     assert told is not None, "the last answer was raised or kept"

@@ -112,8 +112,8 @@ def problems(agent: Agent, facts: Facts, now: Now) -> list[Problem]:
                 found.append(Problem("unequal", f"{peer.name} differs; tables are being compared", since_s))
         if not peer.configuration_equal:
             found.append(Problem("configuration", f"{peer.name} runs with another configuration file"))
-    missing = _missing(agent, facts)
-    return found + [Problem("proxy_missing", f"proxy {each} is not linked: logouts do not reach it") for each in missing]
+    unreached = "is not linked: logouts do not reach it"
+    return found + [Problem("proxy_missing", f"proxy {each} {unreached}") for each in _missing(agent, facts)]
 
 
 def sentence(agent: Agent, facts: Facts, found: list[Problem]) -> str:

@@ -22,6 +22,7 @@ from authagent.core.duty import Duty
 from authagent.core.election import Election
 from authagent.core.events import Event
 from authagent.core.peer import Peer, Peers, open_peer
+from authagent.core.pulse import Pulse
 from authagent.core.replication import Replication
 from authagent.core.resync import Resync
 from authagent.core.service import Service
@@ -52,7 +53,7 @@ from protocol.messages import (
     Update,
     Want,
 )
-from protocol.stamp import Now
+from protocol.stamp import ClusterClock, Now
 from protocol.table import Table
 
 SWEEP_PAGES = 64
@@ -75,9 +76,12 @@ class Agent:
         self.replication = Replication(table)
         self.resync = Resync(table, secret_id)
         self.service = Service(settings, table, self.peers, self.replication)
+        clock = ClusterClock()
+        self.pulse = Pulse(settings, table, self.peers, self.election, self.replication, self.resync, clock)
         self.duty = Duty(
-            settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service
-        )
+            settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service,
+            self.pulse, clock,
+        )  # fmt: skip
         self._doorway = Doorway(settings)
         self._tick_s: float | None = None
 
@@ -166,7 +170,7 @@ class Agent:
             else:
                 commands += self._more(peer.link, now)
         commands += self.replication.flush()
-        return commands + self.duty.heartbeats(now)
+        return commands + self.pulse.beat(now)
 
     # -- links ----------------------------------------------------------------------------------------------------
 
@@ -182,7 +186,7 @@ class Agent:
                 commands.append(do.Close(first.link, Code.SUPERSEDED, "a newer link of the same process"))
                 return commands + self._enter(event, now)
             case "wait":
-                return [*commands, do.Send((event.link,), self.duty.undecided(now))]
+                return [*commands, do.Send((event.link,), self.pulse.undecided(now))]
         if event.dialled:
             self.election.dialling = False
         return commands

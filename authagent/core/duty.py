@@ -17,6 +17,7 @@ from authagent.core import events as on
 from authagent.core.commands import Command
 from authagent.core.election import Election, Verdict
 from authagent.core.peer import Peer, Peers
+from authagent.core.pulse import Pulse
 from authagent.core.replication import Replication
 from authagent.core.resync import Resync
 from authagent.core.service import Service
@@ -37,8 +38,6 @@ REFUSALS = {
 }
 """Reasons for which a partner will not have us: an answer, so it lives (DESIGN section 4, Start)."""
 
-MINUTE_MS = 60_000
-
 
 @attrs.define
 class Duty:
@@ -52,7 +51,8 @@ class Duty:
     replication: Replication
     resync: Resync
     service: Service
-    clock: ClusterClock = attrs.field(factory=ClusterClock)
+    pulse: Pulse
+    clock: ClusterClock
     unsure_until_s: float | None = None
     stopping_until_s: float | None = None
     _woke_ms: int = 0
@@ -86,10 +86,11 @@ class Duty:
         if self.settings.partner is None or self.election.role == Role.STARTING:
             return commands
         self.unsure_until_s = now.monotonic_s + self.settings.unsure_after_s
+        self.pulse.unsure = True
         self._woke_ms = now.boot_ms
         if self.peers.partner is None and not self.election.dialling:
             self.election.deadline = now.monotonic_s
-        return commands + self.heartbeats(now)
+        return commands + self.pulse.beat(now)
 
     def passed(self, now: Now) -> list[Command]:
         """Deadlines that are here."""
@@ -122,7 +123,7 @@ class Duty:
             self.service.reports = 0
         elif self.election.role == Role.SLAVE:
             return [*commands, *self._redirect(peer)]
-        return [*commands, do.Send((peer.link,), self._heartbeat(peer, self._common(now), now))]
+        return [*commands, self.pulse.greet(peer, now)]
 
     def dismiss(self, peer: Peer) -> None:
         """A link counts no more."""
@@ -165,20 +166,11 @@ class Duty:
 
     # -- heartbeats -----------------------------------------------------------------------------------------------
 
-    def heartbeats(self, now: Now) -> list[Command]:
-        """A word to everybody."""
-        common = self._common(now)
-        return [do.Send((peer.link,), self._heartbeat(peer, common, now)) for peer in self.peers]
-
-    def undecided(self, now: Now) -> Heartbeat:
-        """For a link that waits at the door: alive, and nothing to offer yet."""
-        return attrs.evolve(self._common(now), role=Role.STARTING, unsure=True)
-
     def heartbeat(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """A peer's word."""
         peer.heard(message, now)
         if not peer.is_partner:
-            self._judge_follower(peer, message, now)
+            self.pulse.judge_follower(peer, message, now)
             return []
         if abs(peer.wall_offset_ms) > self.settings.max_clock_offset_ms:
             return self._clock(peer, now)
@@ -189,63 +181,12 @@ class Duty:
         commands += self._act(self.election.partner_heard(Role(message.role), message.term), now)
         if peer.link == self.replication.lead:
             self.replication.heard(message.log_id, message.sequence)
-            commands += self._judge_lead(peer, message, now)
+            commands += self.pulse.judge_lead(peer, message, now)
         elif peer.link in self.replication.followers:
-            self._judge_follower(peer, message, now)
+            self.pulse.judge_follower(peer, message, now)
         elif self.election.role == Role.MASTER == message.role:
             commands.append(do.Send((peer.link,), Follow(*self.replication.attach(peer.link))))
         return commands
-
-    def _common(self, now: Now) -> Heartbeat:
-        """What a heartbeat tells everybody; the root only once the clock is set."""
-        now_ms = self.clock.now_ms(now)
-        serving = self.election.role == Role.MASTER
-        log_id, sequence = (self.replication.log.log_id, self.replication.log.sequence) if serving else (0, 0)
-        if self.replication.lead is not None and not serving:
-            log_id, sequence = self.replication.cursor
-        cut_min = now_ms // MINUTE_MS
-        return Heartbeat(
-            role=self.election.role,
-            term=self.election.term,
-            unsure=self.unsure_until_s is not None,
-            log_id=log_id,
-            sequence=sequence,
-            cut_min=cut_min,
-            root=self.table.root(cut_min) if self.clock.is_set else None,
-            secret_id=self.resync.secret_id,
-            cluster_ms=now_ms if self.clock.is_set else None,
-            wall_ms=now.wall_ms,
-            sent_ms=now.boot_ms,
-            echo_ms=None,
-            held_ms=0,
-            pending=0,
-            sessions=self.table.alive,
-        )
-
-    def _heartbeat(self, peer: Peer, common: Heartbeat, now: Now) -> Heartbeat:
-        echo_ms, held_ms = peer.offsets.echo(now)
-        return attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=self.resync.comparing(peer.link))
-
-    def _judge_follower(self, peer: Peer, message: Heartbeat, now: Now) -> None:
-        """A follower at our log's end with nothing of its own to tell must have our digest."""
-        log = self.replication.log
-        if message.root is None or message.secret_id != self.resync.secret_id:
-            return
-        if (message.log_id, message.sequence) == (log.log_id, log.sequence) and message.pending == 0:
-            peer.compared(message.root == self.table.root(message.cut_min), now)
-
-    def _judge_lead(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
-        """Everything that the lead had sent before this heartbeat is merged: the digests must be equal."""
-        if message.root is None or message.secret_id != self.resync.secret_id or self.replication.complete is None:
-            return []
-        peer.compared(message.root == self.table.root(message.cut_min), now)
-        since_s = peer.unequal_since_s
-        if since_s is None or now.monotonic_s - since_s < self.settings.unequal_after_s:
-            return []
-        if self.election.role == Role.MASTER and not self.election.loses:
-            return []  # of two masters the one that yields compares
-        peer.unequal_since_s = None
-        return self.resync.open(peer, self.clock.now_ms(now))
 
     def _clock(self, peer: Peer, now: Now) -> list[Command]:
         """Wall clocks too far apart: who serves refuses; of two that do not, the lower id."""
@@ -349,7 +290,7 @@ class Duty:
             do.PersistTerm(term),
             do.Log("role.master", "info", {"term": term, "partner": self.election.partner.value}),
             do.AnnounceRole(Role.MASTER, term),
-            *self.heartbeats(now),
+            *self.pulse.beat(now),
         ]
 
     def _follow(self, partner: Peer, now: Now) -> list[Command]:
@@ -362,7 +303,7 @@ class Duty:
             do.AnnounceRole(Role.SLAVE, self.election.term),
             *self._redirect_all(),
             do.Send((partner.link,), Follow(*cursor)),
-            *self.heartbeats(now),
+            *self.pulse.beat(now),
         ]
 
     def _demote(self, partner: Peer, now: Now) -> list[Command]:
@@ -374,7 +315,7 @@ class Duty:
             do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, "after": "split"}),
             do.AnnounceRole(Role.SLAVE, self.election.term),
             *self._redirect_all(),
-            *self.heartbeats(now),
+            *self.pulse.beat(now),
         ]
 
     def _redirect_all(self) -> list[Command]:
@@ -388,7 +329,8 @@ class Duty:
 
     def _sure(self, now: Now) -> list[Command]:
         self.unsure_until_s = None
-        return self.heartbeats(now)
+        self.pulse.unsure = False
+        return self.pulse.beat(now)
 
     # -- leaving --------------------------------------------------------------------------------------------------
 

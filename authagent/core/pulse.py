@@ -1,0 +1,113 @@
+"""Heartbeats: what this agent says of itself, and what a peer's word tells about equality.
+
+Rules of this file:
+
+- One heartbeat is made for all peers; only the echo differs.
+- A digest is offered once cluster time is set, since without it there is no cut. Roots under different secrets are
+  not comparable and prove nothing.
+- Whoever follows judges against the lead's heartbeat, at the moment it is read: everything that the lead had sent
+  before is merged then. A lead judges a follower only when that is at the log's end and has nothing to tell.
+- Tables that stay different although they were compared (a full table refuses what it lacks) are compared again ever
+  more seldom, so that a fault that comparing cannot mend costs little.
+
+Source: DESIGN section 4, Detection and Resync.
+"""
+
+import attrs
+
+from authagent.core.commands import Command, Send
+from authagent.core.election import Election
+from authagent.core.peer import Peer, Peers
+from authagent.core.replication import Replication
+from authagent.core.resync import Resync
+from authagent.core.settings import Settings
+from protocol.messages import Heartbeat, Role
+from protocol.stamp import ClusterClock, Now
+from protocol.table import Table
+
+MINUTE_MS = 60_000
+
+UNEQUAL_AFTER_S_MAX = 60.0
+"""The most seldom that tables which stay different are compared."""
+
+
+@attrs.define
+class Pulse:
+    """One agent's heartbeats."""
+
+    settings: Settings
+    table: Table
+    peers: Peers
+    election: Election
+    replication: Replication
+    resync: Resync
+    clock: ClusterClock
+    unsure: bool = False
+    _patience_s: float = 0.0
+
+    def beat(self, now: Now) -> list[Command]:
+        """A word to everybody."""
+        common = self._common(now)
+        return [self._to(peer, common, now) for peer in self.peers]
+
+    def greet(self, peer: Peer, now: Now) -> Command:
+        """A word to one, at once."""
+        return self._to(peer, self._common(now), now)
+
+    def undecided(self, now: Now) -> Heartbeat:
+        """For a link that waits at the door: alive, and nothing to offer yet."""
+        return attrs.evolve(self._common(now), role=Role.STARTING, unsure=True)
+
+    def judge_follower(self, peer: Peer, message: Heartbeat, now: Now) -> None:
+        """A follower at our log's end with nothing of its own to tell must have our digest."""
+        log = self.replication.log
+        if message.root is None or message.secret_id != self.resync.secret_id or message.pending:
+            return
+        if (message.log_id, message.sequence) == (log.log_id, log.sequence):
+            peer.compared(message.root == self.table.root(message.cut_min), now)
+
+    def judge_lead(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
+        """The lead's digest must be ours; if it stays different, compare."""
+        if message.root is None or message.secret_id != self.resync.secret_id or self.replication.complete is None:
+            return []
+        peer.compared(message.root == self.table.root(message.cut_min), now)
+        if peer.equal:
+            self._patience_s = self.settings.unequal_after_s
+        since_s = peer.unequal_since_s
+        if since_s is None or now.monotonic_s - since_s < max(self._patience_s, self.settings.unequal_after_s):
+            return []
+        if self.election.role == Role.MASTER and not self.election.loses:
+            return []  # of two masters the one that yields compares
+        self._patience_s = min(UNEQUAL_AFTER_S_MAX, 2 * max(self._patience_s, self.settings.unequal_after_s))
+        peer.unequal_since_s = None
+        return self.resync.open(peer, self.clock.now_ms(now))
+
+    def _common(self, now: Now) -> Heartbeat:
+        now_ms = self.clock.now_ms(now)
+        cut_min = now_ms // MINUTE_MS
+        if self.election.role == Role.MASTER:
+            log_id, sequence = self.replication.log.log_id, self.replication.log.sequence
+        else:
+            log_id, sequence = self.replication.cursor
+        return Heartbeat(
+            role=self.election.role,
+            term=self.election.term,
+            unsure=self.unsure,
+            log_id=log_id,
+            sequence=sequence,
+            cut_min=cut_min,
+            root=self.table.root(cut_min) if self.clock.is_set else None,
+            secret_id=self.resync.secret_id,
+            cluster_ms=now_ms if self.clock.is_set else None,
+            wall_ms=now.wall_ms,
+            sent_ms=now.boot_ms,
+            echo_ms=None,
+            held_ms=0,
+            pending=0,
+            sessions=self.table.alive,
+        )
+
+    def _to(self, peer: Peer, common: Heartbeat, now: Now) -> Command:
+        echo_ms, held_ms = peer.offsets.echo(now)
+        comparing = self.resync.comparing(peer.link)
+        return Send((peer.link,), attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=comparing))
