@@ -143,6 +143,8 @@ def _types_of(annotation: Any) -> tuple[type, ...]:
 
 def _test_of(name: str, kinds: tuple[type, ...]) -> Test:
     test = _integer(limits.TIME_MS_MAX) if name in _OPTIONAL_TIMES else _BY_NAME.get(name)
+    if test is _name and kinds != (str,):  # Acknowledgement.site is a level, not the name of a site
+        test = None
     if test is None:
         test = _BY_TYPE[kinds[0]]  # KeyError at import: a new field of a type without a bound
     if types.NoneType in kinds:

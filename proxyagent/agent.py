@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from protocol.io.clock import read_clock
+from protocol.io.log import Write
 from protocol.mistakes import MistakesFound
 from proxyagent import __version__
 from proxyagent import config as configs
@@ -49,10 +50,11 @@ _opened: "weakref.WeakSet[ProxyAgent]" = weakref.WeakSet()
 class ProxyAgent:
     """The local copy of all sessions, kept current by the site's AuthAgents. Made by open_proxy_agent."""
 
-    def __init__(self, site: Site, *, clock: Clock = SYSTEM_CLOCK, dice: Dice | None = None) -> None:
+    def __init__(
+        self, site: Site, *, clock: Clock = SYSTEM_CLOCK, dice: Dice | None = None, write: Write | None = None
+    ) -> None:
         client = Client(site.settings, random.SystemRandom() if dice is None else dice, clock.read())
-        self._shell = Shell(client, site.dialler, site.hosts, clock)
-        self._clock = clock
+        self._shell = Shell(client, site, clock, write)
         self._monotonic_s = clock.monotonic_s
         self._at_hand = client.cache.shown.sessions
         _opened.add(self)

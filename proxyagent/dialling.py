@@ -2,21 +2,22 @@
 
 Rules of this file:
 
-- TLS is on unless both ends are on loopback, or the file says otherwise (DESIGN section 5).
+- TLS is on unless the file says otherwise (DESIGN section 5).
 - The machine's Settings and the addresses to dial are made from one setup here, so that places agree.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 
 from protocol import addresses, secret
 from protocol.configuration import AuthAgentEntry
+from protocol.errors import Code
 from protocol.handshake import Identity
 from protocol.io import tls
 from protocol.io.dial import dial
-from protocol.io.link import Link
+from protocol.messages import Message
 from protocol.secret import Secrets
 from proxyagent.config import ProxySetup
 from proxyagent.core.settings import AgentName, Settings
@@ -24,7 +25,22 @@ from proxyagent.errors import ConfigurationError
 
 SOFTWARE = "proxyagent"
 
-Dialler: TypeAlias = Callable[[int, float], Awaitable[Link]]
+
+class AgentLink(Protocol):
+    """What the library needs of a link: protocol.io.link.Link is one, and tests have others."""
+
+    async def receive(self) -> list[Message]: ...
+
+    def send(self, message: Message) -> None: ...
+
+    def close(self, code: Code, text: str, elsewhere: str = "") -> None: ...
+
+    async def wait_room(self, below_bytes: int) -> None: ...
+
+    async def wait_closed(self) -> None: ...
+
+
+Dialler: TypeAlias = Callable[[int, float], Awaitable[AgentLink]]
 """Dials the agent at a place of Settings.agents within so many seconds. Raises LinkRefused or LinkFailed."""
 
 
@@ -55,10 +71,9 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
         raise ConfigurationError(str(error)) from None
     where = [(setup.host(entry), entry.port) for entry in entries]
 
-    async def dial_place(place: int, timeout_s: float) -> Link:
+    async def dial_place(place: int, timeout_s: float) -> AgentLink:
         host, port = where[place]
-        plain = contexts is None or (setup.configuration.tls.mode == "auto" and addresses.is_loopback(host))
-        return await dial(host, port, identity, None if plain else contexts, timeout_s)
+        return await dial(host, port, identity, contexts, timeout_s)
 
     hosts = tuple(addresses.join(host, port) for host, port in where)
     return Site(_settings(setup, secrets, entries), dial_place, hosts)

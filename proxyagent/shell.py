@@ -9,7 +9,6 @@ Rules of this file:
 - Whatever breaks here is a bug of ours: `break_down` closes the agent, and the host program goes on.
 """
 
-import logging
 import math
 import threading
 from collections.abc import Callable
@@ -19,12 +18,12 @@ import attrs
 import trio
 
 from protocol.errors import Code
-from protocol.io.link import Link, LinkClosed, LinkFailed, LinkRefused
-from protocol.io.log import Severity, StandardLogging
+from protocol.io.link import LinkClosed, LinkFailed, LinkRefused
+from protocol.io.log import Severity, StandardLogging, Write
 from protocol.stamp import Now
 from proxyagent.core import commands, events
 from proxyagent.core.client import Client
-from proxyagent.dialling import Dialler
+from proxyagent.dialling import AgentLink, Site
 from proxyagent.errors import Closed, Error, InternalError
 from proxyagent.notices import Resynced
 from proxyagent.subscriptions import Subscriptions
@@ -33,7 +32,6 @@ BULK_BELOW_BYTES = 64 * 1024
 """Bulk of a comparison is sent when less than this is queued, so that live changes go first."""
 
 _SEVERITIES = {"info": Severity.INFO, "warning": Severity.WARNING, "alarm": Severity.ALARM}
-_log = StandardLogging("proxyagent")
 
 Answer = TypeVar("Answer")
 
@@ -49,17 +47,17 @@ class Clock:
 class Shell:
     """What runs around one client machine. `run` is its life; the rest may be called before, during and after it."""
 
-    def __init__(self, client: Client, dialler: Dialler, hosts: tuple[str, ...], clock: Clock) -> None:
+    def __init__(self, client: Client, site: Site, clock: Clock, write: Write | None = None) -> None:
         self.client = client
         self.guard = threading.RLock()
         self.subscriptions = Subscriptions()
         self.moved = trio.Event()
         self.failure: Error | None = None
         self.last_resync: Resynced | None = None
-        self._clock = clock
-        self._dialler = dialler
-        self._hosts = hosts
-        self._links: dict[int, Link] = {}
+        self.clock = clock
+        self._site = site
+        self._write = StandardLogging("proxyagent") if write is None else write
+        self._links: dict[int, AgentLink] = {}
         self._links_made = 0
         self._nursery: trio.Nursery | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -80,7 +78,7 @@ class Shell:
         with self.guard:
             self.check()
             try:
-                answer = ask(self.client, self._clock.read())
+                answer = ask(self.client, self.clock.read())
             except (Error, TypeError):
                 raise
             except Exception as error:
@@ -94,7 +92,7 @@ class Shell:
             if self.failure is not None:
                 return
             try:
-                for command in self.client.step(event, self._clock.read()):
+                for command in self.client.step(event, self.clock.read()):
                     self._perform(command)
             except Exception as error:  # noqa: BLE001 - as above
                 self.break_down(error)
@@ -118,12 +116,19 @@ class Shell:
     def _rouse(self) -> None:
         self._wake.set()
 
+    def reconfigure(self, site: Site) -> None:
+        """Go on with other settings, secrets and agents; what links were made with the old ones is made anew."""
+        self._site = site
+        self.step(events.Reconfigured(site.settings))
+
     # -- performing ------------------------------------------------------------------------------------------------
 
     def _perform(self, command: commands.Command) -> None:
         match command:
             case commands.Send():
-                self._links[command.link].send(command.message)
+                link = self._links.get(command.link)
+                if link is not None:
+                    link.send(command.message)
             case commands.Notify():
                 if isinstance(command.notice, Resynced):
                     self.last_resync = command.notice
@@ -135,9 +140,11 @@ class Shell:
             case commands.AwaitRoom():
                 self._start(self._await_room, command.link)
             case commands.Close():
-                self._links[command.link].close(command.code, command.text)
+                link = self._links.get(command.link)
+                if link is not None:
+                    link.close(command.code, command.text)
             case commands.Log():
-                _log(_SEVERITIES[command.grade], command.event, command.keys)
+                self._write(_SEVERITIES[command.grade], command.event, command.keys)
 
     def _wake_waiters(self) -> None:
         if self.moved.statistics().tasks_waiting:
@@ -169,7 +176,7 @@ class Shell:
     async def _keep_time(self, nursery: trio.Nursery) -> None:
         while self.failure is None:
             self._sleeps_until_s = self.client.deadline
-            with trio.move_on_after(max(0.0, self._sleeps_until_s - self._clock.monotonic_s())):
+            with trio.move_on_after(max(0.0, self._sleeps_until_s - self.clock.monotonic_s())):
                 await self._wake.wait()
             self._sleeps_until_s = -math.inf
             if self._wake.is_set():
@@ -177,13 +184,14 @@ class Shell:
             if self._leaves_at_tick:
                 self._leaves_at_tick = False
                 self.step(events.Changed())
-            if self.client.deadline <= self._clock.monotonic_s():
+            if self.client.deadline <= self.clock.monotonic_s():
                 self.step(events.DeadlinePassed())
         nursery.cancel_scope.cancel()
 
     async def _dial(self, agent: int, timeout_s: float) -> None:
+        site = self._site
         try:
-            link = await self._dialler(agent, timeout_s)
+            link = await site.dialler(agent, timeout_s)
         except LinkRefused as refused:
             self.step(events.DialFailed(agent, refused.code, refused.text, refused.elsewhere))
             return
@@ -196,10 +204,10 @@ class Shell:
         self._links_made += 1
         number = self._links_made
         self._links[number] = link
-        self.step(events.LinkOpened(number, agent, self._hosts[agent]))
+        self.step(events.LinkOpened(number, agent, site.hosts[agent]))
         await self._converse(number, link)
 
-    async def _converse(self, number: int, link: Link) -> None:
+    async def _converse(self, number: int, link: AgentLink) -> None:
         """Hand on what one link brings, to its end."""
         try:
             while True:
@@ -223,7 +231,7 @@ class Shell:
         """Report what was seen, wait until the site has it, at most so long, and say farewell."""
         with self.guard:
             if self.failure is None:
-                self.client.flush(self._clock.read())
+                self.client.flush(self.clock.read())
         self.step(events.Changed())
         with trio.move_on_after(timeout_s):
             while self.failure is None and self.client.outbox.events and not self.client.isolated:
@@ -252,7 +260,7 @@ class Shell:
 
     def break_down(self, error: Exception) -> Error:
         """An invariant of ours is broken: close, and tell everybody who asks."""
-        logging.getLogger("proxyagent").error("agent.broken error=%r", error, exc_info=error)
+        self._write(Severity.ALARM, "agent.broken", {"error": repr(error)})
         text = f"a broken invariant ({type(error).__name__}: {error}); the ProxyAgent has closed itself"
         self.close(InternalError(text))
         assert self.failure is not None, "it has just been closed"

@@ -41,12 +41,16 @@ class LoggedIn(NamedTuple):
 class Cache:
     """One proxy's copy of the table, and what is done with it here."""
 
-    def __init__(self, settings: Settings, table: Table, outbox: Outbox, epoch: int) -> None:
+    def __init__(self, settings: Settings, outbox: Outbox, epoch: int) -> None:
         self.settings = settings
-        self.table = table
+        self.table = Table(
+            digest_key=settings.digest_key,
+            max_clock_offset_ms=settings.max_clock_offset_ms,
+            records_max=settings.sessions_max,
+        )
         self.outbox = outbox
         self.clock = ClusterClock()
-        self.shown = Shown(table, outbox)
+        self.shown = Shown(self.table, outbox)
         self.origin = Origin(settings.id, epoch)
         self._origins = {self.origin}  # of this process: one, and one more for each pause
         self._sequence = 0
@@ -220,6 +224,12 @@ class Cache:
             self.table.merge(Changes(barriers=(Barrier(user, at + delta_ms),)), at + delta_ms)
         self._provisional_barriers.clear()
         self.shown.forget_all()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take over other settings; under another digest key only hashes are made anew."""
+        if settings.digest_key != self.settings.digest_key:
+            self.table.rekey(settings.digest_key)
+        self.settings = settings
 
     def new_epoch(self, epoch: int) -> None:
         """This process stood still, or is a copy of one: login ids are minted under another epoch from now on."""

@@ -21,7 +21,7 @@ from protocol.errors import Code, RemoteProtocolError
 from protocol.liveness import Punctuality
 from protocol.messages import Farewell, Message
 from protocol.stamp import Now
-from protocol.table import Merged, Table
+from protocol.table import Merged
 from proxyagent.core import commands, events, inputs
 from proxyagent.core.cache import Cache
 from proxyagent.core.conversation import Conversation, Progress, Refused
@@ -50,13 +50,8 @@ class Client:
 
     def __init__(self, settings: Settings, dice: Dice, now: Now) -> None:
         self.settings = settings
-        table = Table(
-            digest_key=settings.digest_key,
-            max_clock_offset_ms=settings.max_clock_offset_ms,
-            records_max=settings.sessions_max,
-        )
         self.outbox = Outbox(codec.encode_payloads, settings.outbox_events_max)
-        self.cache = Cache(settings, table, self.outbox, dice.getrandbits(64))
+        self.cache = Cache(settings, self.outbox, dice.getrandbits(64))
         self.endings = Endings(self.cache)
         self.conversation: Conversation | None = None
         self.isolated = True
@@ -116,6 +111,8 @@ class Client:
                 return self._drained(event.link, now)
             case events.Changed():
                 return self._sends(self.conversation.reports()) if self.conversation is not None else []
+            case events.Reconfigured():
+                return self._reconfigure(event.settings, now)
             case events.ResyncAsked():
                 return self._resync(now)
             case events.StopAsked():
@@ -350,6 +347,17 @@ class Client:
 
     # -- wishes ----------------------------------------------------------------------------------------------------
 
+    def _reconfigure(self, settings: Settings, now: Now) -> Commands:
+        """Take over other settings. The link is made anew: it was proven with what may be dropped now."""
+        assert (settings.site, settings.id) == (self.settings.site, self.settings.id), "identity needs a restart"
+        out = [] if self.conversation is None else self._leave(Code.SUPERSEDED, "reading the file again", now)
+        self.settings = settings
+        self.cache.reconfigure(settings)
+        self._failover = Failover(settings.agents, settings.site)
+        self._failover.start(now.monotonic_s)
+        self.last_refusal = ""
+        return out + self._due(now)
+
     def _resync(self, now: Now) -> Commands:
         self._accept_any_time = True
         self.last_refusal = ""
@@ -361,10 +369,12 @@ class Client:
 
     def _stop(self) -> Commands:
         self._stopped = True
-        if self.conversation is None:
+        talk, self.conversation = self.conversation, None
+        self.isolated = True
+        if talk is None:
             return []
-        link = self.conversation.link
-        return [commands.Close(link, Code.STOPPING, "leaving")]
+        talk.abandon()
+        return [commands.Close(talk.link, Code.STOPPING, "leaving")]
 
     def _sends(self, messages: list[Message]) -> Commands:
         if self.conversation is None:
@@ -398,6 +408,12 @@ class Client:
     def lifetime_left_s(self, session: Session, now: Now) -> float:
         """How long a session may live from now on."""
         return max(0.0, (session.expires_at_ms - self.cache.clock.now_ms(now)) / 1000)
+
+    def pretend(self, isolated: bool, now: Now) -> None:
+        """For tests without links: let an agent serve, or none."""
+        self.isolated = isolated
+        self._isolated_since = now.monotonic_s, self.cache.clock.now_ms(now)
+        self.cache.answer_again()
 
     def flush(self, now: Now) -> None:
         """Put into the outbox whatever was seen and not reported yet: this process is leaving."""

@@ -11,6 +11,7 @@ import attrs
 
 from protocol.errors import Code
 from protocol.messages import Message
+from proxyagent.core.settings import Settings
 
 
 @attrs.frozen
@@ -68,6 +69,13 @@ class Changed:
 
 
 @attrs.frozen
+class Reconfigured:
+    """The file or the secret was read again. Who this proxy is (site, id) cannot have changed."""
+
+    settings: Settings
+
+
+@attrs.frozen
 class ResyncAsked:
     """An operator or the host program wants the tables compared now, and accepts the master's time."""
 
@@ -90,6 +98,7 @@ Event: TypeAlias = (
     | MessagesReceived
     | LinkDrained
     | Changed
+    | Reconfigured
     | ResyncAsked
     | StopAsked
     | DeadlinePassed

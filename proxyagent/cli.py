@@ -1,0 +1,260 @@
+"""The command line of proxyagent: what it is called with.
+
+Rules of this file:
+
+- Verbs that only ask a control socket start in under 100 ms: nothing heavy is imported here, only where it is needed.
+- Shared options stand before or after the verb; the one after it counts.
+- Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from proxyagent import __version__
+
+SHARED = ("config", "site", "id", "control")
+
+_LEVELS = click.Choice(["local", "master", "site"])
+_SECONDS = click.FloatRange(0.001, 3600)
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every verb understands, before it or after it; handed on as `options`."""
+
+    @click.option("--config", metavar="FILE", help="The configuration file.")
+    @click.option("--site", metavar="NAME", help="Which site's proxy, where several fit.")
+    @click.option("--id", metavar="ID", help="Which proxy, where several run here.")
+    @click.option("--control", metavar="PATH", help="The control socket.")
+    @functools.wraps(function)
+    def given(*arguments: Any, **options: Any) -> Any:
+        before = click.get_current_context().obj or {}
+        chosen = {name: options.pop(name) or before.get(name) for name in SHARED}
+        return function(*arguments, options=chosen, **options)
+
+    return given
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  proxyagent run --id squid-1          a ProxyAgent as a process of its own
+  proxyagent lookup 10.3.4.5           who is it? exit code 0 or 1
+  proxyagent login 10.3.4.5 --user alice --wait site
+  proxyagent send-sync-to-agent        force a resync
+""",
+)
+@click.version_option(__version__, prog_name="proxyagent")
+@click.option("--config", metavar="FILE", help="The configuration file.")
+@click.option("--site", metavar="NAME", help="Which site's proxy, where several fit.")
+@click.option("--id", metavar="ID", help="Which proxy, where several run here.")
+@click.option("--control", metavar="PATH", help="The control socket.")
+@click.pass_context
+def cli(ctx: click.Context, /, **options: Any) -> None:
+    """One login for every proxy: a proxy's part of it.
+
+    `run` keeps a copy of all sessions beside a proxy; the other verbs ask the ProxyAgent that runs on this machine,
+    embedded in a proxy or on its own.
+    """
+    ctx.obj = options
+
+
+@cli.command(epilog="Example: proxyagent run --id squid-1 --config /etc/authagent/authagent.toml")
+@shared
+@click.pass_context
+def run(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
+    """Run a ProxyAgent until it is told to stop (SIGTERM); SIGHUP reads file and secret again."""
+    from proxyagent import daemon
+
+    ctx.exit(daemon.run(daemon.Flags(**options)))
+
+
+@cli.command(epilog="Example: proxyagent status --json")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def status(ctx: click.Context, /, as_json: bool, options: Mapping[str, Any]) -> None:
+    """What the ProxyAgent is linked to, and what it holds."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.status(options, as_json=as_json))
+
+
+@cli.command(epilog="Example: proxyagent sessions --user alice")
+@click.option("--user", metavar="U", help="Sessions of one user.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def sessions(ctx: click.Context, /, user: str | None, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Who is logged in."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.sessions(options, user, as_json=as_json))
+
+
+@cli.command(epilog="Example: proxyagent lookup 10.3.4.5 && echo let through")
+@click.argument("key")
+@click.option("--touch", is_flag=True, help="Count it as activity.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def lookup(ctx: click.Context, /, key: str, touch: bool, as_json: bool, options: Mapping[str, Any]) -> None:
+    """The session of KEY; exit code 0 if somebody is logged in there, 1 if not."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.lookup(options, key, touch=touch, as_json=as_json))
+
+
+@cli.command(epilog="Example: proxyagent login 10.3.4.5 --user alice --attribute groups=staff --wait site")
+@click.argument("key")
+@click.option("--user", metavar="U", required=True, help="Who logs in.")
+@click.option("--attribute", "attributes", metavar="K=V", multiple=True, help="More than once under one K: a list.")
+@click.option("--idle-timeout", metavar="S", type=float, help="Seconds; at least 60.")
+@click.option("--lifetime", metavar="S", type=float, help="Seconds; at most max_lifetime.")
+@click.option("--wait", type=_LEVELS, default="local", help="How far it must have got.")
+@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def login(
+    ctx: click.Context, /, key: str, user: str, attributes: tuple[str, ...], idle_timeout: float | None,
+    lifetime: float | None, wait: str, timeout: float, as_json: bool, options: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Log a user in under KEY, here and everywhere. The password is checked by whoever calls this."""
+    from proxyagent import verbs
+
+    question = {
+        "key": key,
+        "user": user,
+        "attributes": _pairs(attributes),
+        "idle_timeout_s": idle_timeout,
+        "lifetime_s": lifetime,
+        "wait": wait,
+        "within_s": timeout,
+    }
+    ctx.exit(verbs.login(options, question, as_json=as_json))
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str | list[str]]:
+    """Attributes from the command line: one value, or a list where a name is repeated."""
+    pairs: dict[str, list[str]] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{each!r}: write NAME=VALUE", param_hint="--attribute")
+        pairs.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in pairs.items()}
+
+
+@cli.command(epilog="Example: proxyagent logout --user alice --wait site")
+@click.argument("key", required=False)
+@click.option("--user", metavar="U", help="Everything of one user, everywhere.")
+@click.option("--wait", type=_LEVELS, default="local", help="How far it must have got.")
+@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def logout(
+    ctx: click.Context, /, key: str | None, user: str | None, wait: str, timeout: float, as_json: bool,
+    options: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Log out whoever is under KEY, or a user everywhere."""
+    from proxyagent import verbs
+
+    if (key is None) == (user is None):
+        raise click.UsageError("give a KEY or --user U, and not both")
+    question = {"key": key, "user": user, "wait": wait, "within_s": timeout}
+    ctx.exit(verbs.logout(options, question, as_json=as_json))
+
+
+@cli.command(epilog="Example: proxyagent touch 10.3.4.5")
+@click.argument("key")
+@shared
+@click.pass_context
+def touch(ctx: click.Context, /, key: str, options: Mapping[str, Any]) -> None:
+    """Note activity under KEY; exit code 1 if nobody is logged in there."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.touch(options, key))
+
+
+@cli.command(epilog="Example: proxyagent watch --json | jq .event")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def watch(ctx: click.Context, /, as_json: bool, options: Mapping[str, Any]) -> None:
+    """What happens, as it happens, one line each."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.watch(options, as_json=as_json))
+
+
+@cli.command("send-sync-to-agent", epilog="Example: proxyagent send-sync-to-agent --timeout 30")
+@click.option("--timeout", metavar="S", type=_SECONDS, default=10.0, help="Wait at most S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@shared
+@click.pass_context
+def send_sync_to_agent(ctx: click.Context, /, timeout: float, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Compare with the master now, both ways; print what was sent and received, and how long it took.
+
+    Also accepts a master whose time is far from the one kept here.
+    """
+    from proxyagent import verbs
+
+    ctx.exit(verbs.resync(options, timeout, as_json=as_json))
+
+
+cli.add_command(send_sync_to_agent, "resync")
+
+
+@cli.command(epilog="Example: proxyagent reload")
+@shared
+@click.pass_context
+def reload(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
+    """Have file and secret read again; a bad file changes nothing."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.reload(options))
+
+
+def main() -> None:
+    """The program. Never returns."""
+    try:
+        cli(prog_name="proxyagent", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - told apart in _told, raised again there if unknown
+        sys.exit(_told(error))
+    sys.exit(0)
+
+
+def _told(error: Exception) -> int:
+    """One line for a user's mistake, and its exit code; any other error goes on as it is."""
+    from protocol.io.control_client import ControlError, ExitCode
+    from protocol.io.sockets import NobodyThere
+    from protocol.mistakes import MistakesFound
+
+    match error:
+        case MistakesFound():
+            code = ExitCode.USAGE
+        case NobodyThere():
+            code = ExitCode.UNREACHABLE
+        case ControlError():
+            code = ExitCode(error.code)
+        case _:
+            raise error
+    for line in str(error).splitlines():
+        sys.stderr.write(f"proxyagent: {line}\n")
+    return code
