@@ -77,8 +77,8 @@ async def open_link(
     """The dialler's handshake over a connected transport, which is closed if it fails. The caller sets the deadline."""
     try:
         return await _shake_hands(transport, identity, line, tls, host, clock)
-    except LinkFailed:
-        await Wire(transport).end()  # the listener reads our alert before it is closed
+    except LinkFailed:  # the listener reads our alert before it is closed, and the caller need not wait for that
+        trio.lowlevel.spawn_system_task(Wire(transport).end, name="protocol.io.dial end")
         raise
     except BaseException:
         transport.close()
@@ -94,8 +94,7 @@ async def _shake_hands(
     connection = Connection(Dialling(identity, line, secrets.token_urlsafe(_NONCE_BYTES), binding))
     wire = Wire(transport, cipher)
     try:
-        await wire.send_all(wire.wrapped(connection.start(clock())))
-        arrived = await pump(wire, connection, _ANSWERED, clock)
+        arrived = await pump(wire, connection, _ANSWERED, clock, connection.start(clock()))
     except RemoteProtocolError as error:
         kind = "untrusted" if error.code is Code.UNAUTHORIZED else "protocol"
         raise LinkFailed(kind, str(error)) from None

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Callable
 
 from protocol.connection import Connection, Phase
-from protocol.errors import RemoteProtocolError
 from protocol.io.link import LinkFailed
 from protocol.io.tls import Cipher
 from protocol.io.transport import Transport
@@ -53,7 +52,7 @@ async def start_tls(transport: Transport, context: ssl.SSLContext, *, server: bo
 
 
 async def _send_alert(wire: Wire, cipher: Cipher) -> None:
-    """So that the partner learns the reason and not only that the stream has ended."""
+    """So that the partner learns the reason and not only that the stream has ended. `wire` may be the bare one."""
     try:
         await wire.send_all(cipher.outgoing())
     except OSError:
@@ -90,29 +89,40 @@ def reset_failure(error: OSError | None) -> LinkFailed:
     return LinkFailed("reset", f"the network failed: {error.strerror}")
 
 
-async def pump(wire: Wire, connection: Connection, until: frozenset[Phase], clock: Callable[[], Now]) -> list[Message]:
-    """Carries the handshake on until one of these phases; the owner's messages that came with the last of it.
+async def pump(
+    wire: Wire,
+    connection: Connection,
+    until: frozenset[Phase],
+    clock: Callable[[], Now],
+    first: bytes = b"",
+) -> list[Message]:
+    """Sends `first` and carries the handshake on until one of these phases; the owner's messages that came with it.
 
     Raises LinkFailed, and RemoteProtocolError when the peer broke a rule: the caller tells it so.
     """
     arrived: list[Message] = []
     try:
+        await _send(wire, first)
         while connection.phase not in until:
             data = wire.read()
-            if data is not None and not data:
-                raise reset_failure(None)
-            if data is not None:
-                try:
-                    arrived += connection.receive_data(data, clock())
-                finally:
-                    await wire.send_all(wire.wrapped(connection.replies()))
-            elif connection.phase not in until:
+            if data is None:
                 await wire.transport.wait_readable()
-    except RemoteProtocolError:
-        raise
+                continue
+            if not data:
+                raise reset_failure(None)
+            try:
+                arrived += connection.receive_data(data, clock())
+            finally:
+                await _send(wire, connection.replies())
     except ssl.SSLError as error:
-        await wire.send_all(wire.outgoing())
+        if wire.cipher is not None:
+            await _send_alert(wire, wire.cipher)
         raise tls_failure(error) from None
     except OSError as error:
         raise reset_failure(error) from None
     return arrived
+
+
+async def _send(wire: Wire, data: bytes) -> None:
+    if data:
+        await wire.send_all(wire.wrapped(data))
