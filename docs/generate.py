@@ -7,6 +7,9 @@ Rules of this file:
 - tests/repository/test_generated_docs.py fails when a page on disk is not what its function returns.
 """
 
+import ast
+import itertools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +100,35 @@ def _table(fields: "list[attrs.Attribute[Any]] | tuple[attrs.Attribute[Any], ...
         yield f"| `{settings.key_of(field)}` | {written} | {bounds} | {field.metadata['doc']} |"
 
 
-PAGES = {"reference/config.md": config_page}
+_LIMITS_HEAD = """\
+# Limits
+
+<!-- made by docs/generate.py from protocol/limits.py: change it there -->
+
+Everything has a bound, and every bound has a reason. An operator may raise those that the reason says so of; all others
+are fixed, because both ends of a link must agree on them, or because they are all that a stranger can cost.
+"""
+
+
+def limits_page() -> str:
+    """docs/reference/limits.md, from the source: names, values and the reasons below them."""
+    lines = (DOCS.parent / "protocol" / "limits.py").read_text(encoding="utf-8").splitlines()
+    headings = {number: line.strip("#- ") for number, line in enumerate(lines, 1) if line.startswith("# -- ")}
+    body = ast.parse("\n".join(lines)).body
+    parts = [_LIMITS_HEAD]
+    for assignment, reason in itertools.pairwise(body):
+        if not isinstance(assignment, ast.Assign) or not isinstance(reason, ast.Expr):
+            continue
+        for number in [number for number in headings if number < assignment.lineno]:
+            heading = headings.pop(number)
+            parts += [f"## {heading[0].upper()}{heading[1:]}\n", "| name | value | reason |\n| --- | --- | --- |"]
+        name = ast.unparse(assignment.targets[0])
+        words = re.sub(r" \(DESIGN [^)]*\)", "", " ".join(str(ast.literal_eval(reason.value)).split()))
+        parts.append(f"| `{name}` | {getattr(limits, name):,} | {words} |")
+    return "\n".join(parts).replace("|\n##", "|\n\n##") + "\n"
+
+
+PAGES = {"reference/config.md": config_page, "reference/limits.md": limits_page}
 """Every page that is made here, by its path below docs/."""
 
 
