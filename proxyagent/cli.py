@@ -224,9 +224,7 @@ def reload(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
 def main() -> None:
     """The program. Never returns."""
     try:
-        cli(prog_name="proxyagent", standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        code = cli(prog_name="proxyagent", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
@@ -237,7 +235,7 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - told apart in _told, raised again there if unknown
         sys.exit(_told(error))
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 def _told(error: Exception) -> int:
