@@ -49,9 +49,12 @@ def listening(path: str, *, mode: int, group: str) -> Iterator[socket.socket]:
             f"control path {path} is {len(os.fsencode(path))} bytes long, the system takes {PATH_BYTES_MAX}; "
             "set a shorter [control] folder"
         )
+    folder = os.path.dirname(path) or "."
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
         lock = _lock(path)
+    except FileExistsError:
+        raise ControlPathError(f"control socket {path} cannot be made: {folder} is no folder") from None
     except OSError as error:
         raise ControlPathError(f"control socket {path} cannot be made: {error.strerror}") from None
     try:
