@@ -1,0 +1,45 @@
+"""The bytes of every message, for ever: what is released here, every later version must still speak.
+
+golden.txt has one line for each sample: its name and its body in hex. A line may be added, never changed.
+"""
+
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from protocol import messages
+from protocol.codec import decode, decode_changes, encode, encode_changes
+from protocol.messages import Message
+from tests.wire import samples
+
+GOLDEN = dict(line.split() for line in Path(__file__).with_name("golden.txt").read_text("ascii").splitlines())
+
+
+def test_there_is_a_sample_of_each_message() -> None:
+    """No message is without its golden bytes."""
+    assert [type(sample) for sample in samples.MESSAGES] == list(messages.ALL)
+    assert set(GOLDEN) == {sample.__name__ for sample in messages.ALL} | {"Changes"}
+
+
+@pytest.mark.parametrize("sample", samples.MESSAGES, ids=lambda sample: type(sample).__name__)
+def test_the_bytes_of_a_message_never_change(sample: Message) -> None:
+    """Each sample encodes to its golden bytes, and they decode to the sample."""
+    body = bytes.fromhex(GOLDEN[type(sample).__name__])
+    assert encode(sample).hex() == body.hex()
+    assert decode(body) == sample
+
+
+def test_the_bytes_of_changes_never_change() -> None:
+    """A payload with every column form encodes to its golden bytes and back."""
+    payload = bytes.fromhex(GOLDEN["Changes"])
+    assert encode_changes(samples.CHANGES).hex() == payload.hex()
+    assert decode_changes(payload) == samples.CHANGES
+
+
+@pytest.mark.parametrize("sample", samples.MESSAGES, ids=lambda sample: type(sample).__name__)
+def test_a_message_is_an_array_that_any_msgpack_reads(sample: Message) -> None:
+    """A decoder that knows nothing of us sees [number, field, field ...] with plain values."""
+    number, *fields = msgpack.unpackb(bytes.fromhex(GOLDEN[type(sample).__name__]), use_list=False)
+    assert number == sample.number
+    assert fields == [getattr(sample, name) for name in type(sample).__match_args__]  # type: ignore[attr-defined]
