@@ -125,6 +125,9 @@ class Process:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     async def terminate(self, within_s: float = 3.0) -> float:
         """SIGTERM; returns the seconds until it was gone."""
@@ -177,7 +180,7 @@ class Proxy(Process):
     def tell(self, **command: Any) -> None:
         """Give it a command; nothing happens when it is gone."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # gone, or gone and closed
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
 
     async def wait_event(self, within_s: float, since: int = 0, **wanted: Any) -> dict[str, Any]:
