@@ -249,9 +249,7 @@ def demo(ctx: click.Context, /, keep: bool) -> None:
 def main() -> None:
     """The program. Never returns."""
     try:
-        cli(prog_name="authagent", standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        code = cli(prog_name="authagent", standalone_mode=False)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -263,7 +261,7 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - told apart in _said, raised again there if unknown
         sys.exit(_said(error))
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 def _said(error: Exception) -> int:
