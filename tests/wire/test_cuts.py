@@ -74,8 +74,7 @@ def test_what_was_right_before_a_breach_is_handed_out(cut: Cut) -> None:
     stream = pair.dialler.send(Pong(1)) + pair.dialler.send(Pong(2)) + b"\xff\xff\xff\xff" + pair.dialler.send(Pong(3))
     received: list[Message] = []
     with pytest.raises(RemoteProtocolError, match="a frame of 4294967295 bytes"):
-        for piece in [*cut(stream), b""]:
-            received += pair.listener.receive_data(piece, NOW)
+        received.extend(message for piece in [*cut(stream), b""] for message in pair.listener.receive_data(piece, NOW))
     assert received == [Pong(1), Pong(2)]
     with pytest.raises(RemoteProtocolError):
         pair.listener.receive_data(pair.dialler.send(Pong(4)), NOW)
