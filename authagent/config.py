@@ -145,13 +145,13 @@ def read_secret(made: AgentSetup) -> Secrets:
 def choose(found: Configuration, number: str, site: str, is_own: IsOwn) -> AuthAgentEntry:
     """The entry that this process is, `number` and `site` being empty where nobody named them. Raises MistakesFound."""
     if number not in ("", "1", "2"):
-        raise _mistake(f"authagent {number}", "agent ids are 1 and 2")
+        raise _mistake("", f'agent ids are 1 and 2, not "{number}"')
     if site and site not in found.sites:
         raise _mistake("--site", f'"{site}" has no agent; {nearest(site, found.sites)}')
     fitting = [each for each in found.authagents if number in ("", str(each.id)) and site in ("", each.site)]
     if not fitting:
         where = f"of site {site} " if site else ""
-        raise _mistake(f"authagent {number}", f"agent {number} {where}is not listed; listed: {_all(found.authagents)}")
+        raise _mistake("", f"agent {number} {where}is not listed; listed: {_all(found.authagents)}")
     if not number and found.authagents == configuration.default(fitting[0].site).authagents:
         return fitting[0]  # the pair on loopback that nobody wrote down: who gives no number is agent 1
     own = [each for each in fitting if is_own(each.host)]
@@ -160,8 +160,8 @@ def choose(found: Configuration, number: str, site: str, is_own: IsOwn) -> AuthA
         return here[0]
     if not own and not number:
         text = f"no [[authagent]] has a host that is an address of this machine; candidates: {_all(fitting)}"
-        raise _mistake("authagent", f"{text}; say which: authagent 1 --site NAME")
-    raise _mistake("authagent", f"several entries fit this machine: {_all(here)}; say which: authagent 1 --site NAME")
+        raise _mistake("", f"{text}; say which: authagent 1 --site NAME")
+    raise _mistake("", f"several entries fit this machine: {_all(here)}; say which: authagent 1 --site NAME")
 
 
 def _all(entries: tuple[AuthAgentEntry, ...] | list[AuthAgentEntry]) -> str:

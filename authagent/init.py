@@ -34,7 +34,7 @@ def write(folder: str = ".", *, site: str = "", agents: Sequence[str] = (), prox
     `agents` are one or two hosts (none: a pair on loopback), `proxies` are "ID" or "ID=HOST" (none: any id).
     Raises MistakesFound, and has written nothing, when a value is wrong or a file exists. Blocks on the disk.
     """
-    config_path = f"{folder.rstrip('/') or '/'}/{places.CONFIG_NAME}".replace("//", "/")
+    config_path = os.path.join(os.path.abspath(folder), places.CONFIG_NAME)
     secret_path = places.beside(config_path, "secret")
     text = render(site or "lan1", agents, proxies)
     for path in (config_path, secret_path):

@@ -79,7 +79,7 @@ def test_a_number_alone_is_settled_by_the_machine_or_the_file() -> None:
 def test_authagent_3_is_refused(number: str) -> None:
     """There are agents 1 and 2."""
     text = complaint(lambda: config.choose(parse(PAIR, "x"), number, "", own()))
-    assert text == f"authagent {number}: agent ids are 1 and 2"
+    assert text == f'agent ids are 1 and 2, not "{number}"'
 
 
 def test_none_or_several_are_named() -> None:
