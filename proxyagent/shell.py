@@ -23,6 +23,7 @@ from protocol.io.log import Severity, StandardLogging, Write
 from protocol.stamp import Now
 from proxyagent.core import commands, events
 from proxyagent.core.client import Client
+from proxyagent.core.inputs import WrongType
 from proxyagent.dialling import AgentLink, Site
 from proxyagent.errors import Closed, Error, InternalError
 from proxyagent.notices import Resynced
@@ -79,10 +80,12 @@ class Shell:
             self.check()
             try:
                 answer = ask(self.client, self.clock.read())
-            except (Error, TypeError):
+            except (Error, WrongType):
                 raise
             except Exception as error:
                 raise self.break_down(error) from error
+            for notice in self.client.endings.take():
+                self.subscriptions.deliver(notice)
             self.let_leave()
             return answer
 

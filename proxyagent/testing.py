@@ -40,7 +40,8 @@ EPOCH_MS = 1_700_000_000_000
 _DIGEST_KEY, _DIGEST_KEY_ID = b"for tests only, nothing to keep!", b"test"
 
 
-def _settings(id: str, settings: dict[str, Any]) -> Settings:
+def fake_settings(id: str, settings: dict[str, Any]) -> Settings:
+    """Settings of one proxy of the site `site`, with a pair of agents."""
     agents = (AgentName("site", "1"), AgentName("site", "2"))
     return Settings(site="site", id=id, agents=agents, digest_key=_DIGEST_KEY, digest_key_id=_DIGEST_KEY_ID, **settings)
 
@@ -54,7 +55,7 @@ class FakeProxyAgent(ProxyAgent):
     def __init__(self, id: str = "proxy1", **settings: Any) -> None:
         self._passed_s = 0.0
         clock = Clock(self._read, lambda: self._read().monotonic_s)
-        site = Site(_settings(id, settings), self._dial, ("nowhere:1", "nowhere:2"))
+        site = Site(fake_settings(id, settings), self._dial, ("nowhere:1", "nowhere:2"))
         super().__init__(site, clock=clock, dice=random.Random(0))
         client = self.shell.client
         client.cache.clock.lead(self._read())
@@ -145,13 +146,19 @@ async def open_fake_site(proxies: int = 2, *, start_timeout: float = 2.0, **sett
     clock = trio_clock()
     master = FakeMaster("site", _DIGEST_KEY, _DIGEST_KEY_ID, clock.read)
     agents = []
+    failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         await nursery.start(master.run)
-        async with AsyncExitStack() as stack:
-            for number in range(1, proxies + 1):
-                name = f"proxy{number}"
-                site = Site(_settings(name, settings), master.dialler(name), ("memory:1", "memory:2"))
-                agent = ProxyAgent(site, clock=clock, dice=random.Random(number))
-                agents.append(await stack.enter_async_context(run_proxy_agent(agent, start_timeout=start_timeout)))
-            yield FakeSite(tuple(agents), master)
+        try:
+            async with AsyncExitStack() as stack:
+                for number in range(1, proxies + 1):
+                    name = f"proxy{number}"
+                    site = Site(fake_settings(name, settings), master.dialler(name), ("memory:1", "memory:2"))
+                    agent = ProxyAgent(site, clock=clock, dice=random.Random(number))
+                    agents.append(await stack.enter_async_context(run_proxy_agent(agent, start_timeout=start_timeout)))
+                yield FakeSite(tuple(agents), master)
+        except BaseException as error:  # noqa: BLE001 - handed on below, not wrapped by the nursery
+            failure = error
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

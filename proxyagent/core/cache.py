@@ -267,7 +267,7 @@ class Cache:
         if record is None or self._silent_since_ms is None:
             return record
         own = record.login_id[:2] in self._origins
-        return record if own and record.login.login_at >= self._silent_since_ms else None
+        return record if own and record.login.login_at > self._silent_since_ms else None
 
     def _known(self, record: Record) -> Session:
         """The session of a record: the one at hand where there is one."""

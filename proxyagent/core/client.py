@@ -64,6 +64,7 @@ class Client:
         self._progress = Progress()
         self._punctuality = Punctuality()
         self._failover = Failover(settings.agents, settings.site)
+        self._refusals: dict[int, str] = {}
         self._farewell: Farewell | None = None
         self._isolated_since: tuple[float, int] = (now.monotonic_s, 0)
         self._upkeep_due_s = now.monotonic_s
@@ -88,8 +89,7 @@ class Client:
         self._now = now
         self.notice_pause(now)
         out = self._route(event, now)
-        out.extend(commands.Notify(notice) for notice in self.endings.notices)
-        self.endings.notices.clear()
+        out.extend(commands.Notify(notice) for notice in self.endings.take())
         self._wake(now)
         return out
 
@@ -158,10 +158,10 @@ class Client:
     def _refused(self, agent: int, text: str) -> Commands:
         """Tell of a refusal, once as long as it is the same."""
         name = self.settings.agents[agent]
-        said = f"{name.site}/{name.id}: {text}"
-        if said == self.last_refusal:
+        self.last_refusal = text
+        if self._refusals.get(agent) == text:
             return []
-        self.last_refusal = said
+        self._refusals[agent] = text
         return [
             commands.Notify(AgentRefused(name.id, text)),
             commands.Log("agent.refused", "warning", {"agent": name.id, "site": name.site, "reason": text}),
@@ -251,6 +251,7 @@ class Client:
         self.isolated = False
         self.last_refusal = ""
         self.agents_found += 1
+        self._refusals.clear()
         self._accept_any_time = False
         self.cache.answer_again()
         self._failover.served(talk.agent, now.monotonic_s, self._dice.random())
@@ -355,11 +356,13 @@ class Client:
         self.cache.reconfigure(settings)
         self._failover = Failover(settings.agents, settings.site)
         self._failover.start(now.monotonic_s)
+        self._refusals.clear()
         self.last_refusal = ""
         return out + self._due(now)
 
     def _resync(self, now: Now) -> Commands:
         self._accept_any_time = True
+        self._refusals.clear()
         self.last_refusal = ""
         if self.conversation is not None:
             return self._sends(self.conversation.resync(now))

@@ -42,13 +42,22 @@ class Endings:
             for record in self._cache.table.sessions(self._cache.clock.now_ms(now)):
                 self._watch(record)
 
+    def take(self) -> list[Notice]:
+        """What has gathered since the last call."""
+        taken = self.notices
+        if taken:
+            self.notices = []
+        return taken
+
     def logged_in(self, done: LoggedIn) -> None:
         """A login made here."""
         if self._wheel is None or not done.fresh:
             return
         self.notices.extend(SessionEnded(each, "superseded") for each in done.superseded)
         self.notices.append(SessionOpened(done.session))
-        self._wheel.put(_second(done.session.login_at_ms + done.session.idle_timeout_s * 1000), done.session.login_id)
+        session = done.session
+        over_ms = min(session.expires_at_ms, session.login_at_ms + session.idle_timeout_s * 1000)
+        self._wheel.put(_second(over_ms), session.login_id)
 
     def logged_out(self, ended: Iterable[Session]) -> None:
         """A logout made here."""

@@ -4,6 +4,7 @@ Rules of this file: whatever passes here can be encoded, sent and merged everywh
 with a LimitExceeded that names the bound, before anything has changed.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -24,7 +25,7 @@ GivenAttributes: TypeAlias = Mapping[str, str | Sequence[str]]
 def text(what: str, value: str, bytes_max: int) -> str:
     """A key or a user name: some text, not too long, without NUL (which separates texts on the wire)."""
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+        raise WrongType(f"{what} must be a str, not {type(value).__name__}")
     try:
         size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
@@ -36,10 +37,14 @@ def text(what: str, value: str, bytes_max: int) -> str:
     return value
 
 
+class WrongType(TypeError):
+    """The host program handed in something of the wrong type: its mistake, not ours."""
+
+
 def key(value: str) -> str:
     """A key in canonical form."""
     if not isinstance(value, str):
-        raise TypeError(f"the key must be a str, not {type(value).__name__}")
+        raise WrongType(f"the key must be a str, not {type(value).__name__}")
     if _PLAIN_KEY.fullmatch(value):
         return value
     try:
@@ -75,7 +80,7 @@ def attributes(given: GivenAttributes | None) -> Attributes:
         values = (value,) if isinstance(value, str) else tuple(value)
         for each in (name, *values):
             if not isinstance(each, str):
-                raise TypeError(f"attribute {name!r}: names and values must be str, not {type(each).__name__}")
+                raise WrongType(f"attribute {name!r}: names and values must be str, not {type(each).__name__}")
         if not name:
             raise LimitExceeded("an attribute has no name")
         pairs.append((name, value if isinstance(value, str) else values))
@@ -93,17 +98,17 @@ def idle_timeout_s(given: float | None, default: int) -> int:
     """Whole seconds of idle timeout, at least IDLE_TIMEOUT_S_MIN; less than a second is rounded up."""
     if given is None:
         return default
-    seconds = -int(-given // 1)
-    if not limits.IDLE_TIMEOUT_S_MIN <= seconds <= limits.LIFETIME_MS_MAX // 1000:
+    if not limits.IDLE_TIMEOUT_S_MIN <= given <= limits.LIFETIME_MS_MAX // 1000:
         raise LimitExceeded(f"idle_timeout is {given:g} s; at least {limits.IDLE_TIMEOUT_S_MIN} s, at most 7 days")
-    return seconds
+    return math.ceil(given)
 
 
 def lifetime_ms(given_s: float | None, most_ms: int) -> int:
     """Milliseconds until a session ends whatever happens; never beyond the configured maximum."""
     if given_s is None:
         return most_ms
-    wanted_ms = int(given_s * 1000)
-    if not 0 < wanted_ms <= most_ms:
-        raise LimitExceeded(f"lifetime is {given_s:g} s; more than 0 and at most max_lifetime, {most_ms // 1000} s")
-    return wanted_ms
+    if not 0.001 <= given_s <= most_ms / 1000:
+        raise LimitExceeded(
+            f"lifetime is {given_s:g} s; at least 0.001 s and at most max_lifetime, {most_ms / 1000:g} s"
+        )
+    return int(given_s * 1000)

@@ -83,8 +83,8 @@ class Shown:
         self._table.touch(session.login_id, seen_ms)
         if now.monotonic_s >= session.due_s:
             self._outbox.put_touch(session.origin, session.sequence, seen_ms)
-            session.touched_s = now.monotonic_s
             session.seen_s = 0.0
+            self.settle(session, now, now_ms)
 
     def hide(self, session: Session, now_ms: int) -> None:
         """The table shows this session no more; when it is for its idleness, that is worth a question."""
@@ -119,7 +119,6 @@ class Shown:
                 continue
             if session.seen_s:
                 self.settle_seen(session, now, now_ms)
-                self.settle(session, now, now_ms)
                 continue
             record = self._table.record(session.login_id)
             left_ms = 0 if record is None or record.state != State.ALIVE else deadline_ms(record) - now_ms
@@ -132,8 +131,9 @@ class Shown:
     def flush(self, now: Now, now_ms: int) -> None:
         """Report everything that was seen: this process is leaving."""
         for session in self.sessions.values():
-            session.due_s = 0.0
-            self.settle_seen(session, now, now_ms)
+            if session.seen_s:
+                session.due_s = 0.0
+                self.settle_seen(session, now, now_ms)
 
     def _make_room(self) -> None:
         for key in list(itertools.islice(self.sessions, SESSIONS_MAX // 8)):

@@ -1,0 +1,98 @@
+"""Whom a proxy dials next, and when."""
+
+from protocol import limits
+from proxyagent.core.failover import AWAY_AFTER_S, AWAY_WINDOW_S, WINDOW_S_MAX, WINDOW_S_MIN, Failover
+from proxyagent.core.settings import AgentName
+
+OWN = (AgentName("lan1", "1"), AgentName("lan1", "2"))
+AWAY = AgentName("lan2", "1")
+
+
+def test_own_agents_are_tried_in_order_and_at_once() -> None:
+    """The first dial goes to the first agent without waiting, the next to the second."""
+    failover = Failover(OWN, "lan1")
+    failover.start(10.0)
+    assert failover.due_s == 10.0
+    assert failover.choose(10.0) == 0
+    assert failover.due_s is None
+    failover.failed(10.0, 0.5)
+    assert failover.choose(10.1) == 1
+
+
+def test_waiting_is_full_jitter_in_a_growing_window() -> None:
+    """Jitter 1 waits the whole window, which starts small and ends at its bound."""
+    failover = Failover(OWN, "lan1")
+    failover.start(0.0)
+    failover.failed(0.0, 1.0)
+    assert failover.due_s == WINDOW_S_MIN
+    failover.failed(0.0, 0.0)
+    assert failover.due_s == 0.0
+    failover.failed(100.0, 1.0)
+    assert failover.due_s == 100.0 + WINDOW_S_MAX
+
+
+def test_a_redirect_is_followed_at_once_but_not_for_ever() -> None:
+    """Two agents that point at each other get two redirects, then jitter."""
+    failover = Failover(OWN, "lan1")
+    failover.start(0.0)
+    place = failover.choose(0.0)
+    for _ in range(limits.REDIRECTS_MAX):
+        failover.redirected(place, "lan1", OWN[1 - place].id, 0.0, 1.0)
+        assert failover.due_s == 0.0
+        chosen = failover.choose(0.0)
+        assert chosen == 1 - place
+        place = chosen
+    failover.redirected(place, "lan1", OWN[1 - place].id, 0.0, 1.0)
+    assert failover.due_s == WINDOW_S_MIN
+
+
+def test_a_redirect_to_nobody_known_counts_as_a_failure() -> None:
+    """An agent that names none, itself or a stranger makes the proxy wait."""
+    for elsewhere in ("", "1", "9"):
+        failover = Failover(OWN, "lan1")
+        failover.start(0.0)
+        failover.choose(0.0)
+        failover.redirected(0, "lan1", elsewhere, 0.0, 1.0)
+        assert failover.due_s == WINDOW_S_MIN
+
+
+def test_other_sites_come_after_own_silence() -> None:
+    """An agent of another site is dialled only when no own one has answered for a while, and then seldom."""
+    failover = Failover((*OWN, AWAY), "lan1")
+    failover.start(0.0)
+    assert {failover.choose(0.1) for _ in range(6)} == {0, 1}
+    assert failover.choose(AWAY_AFTER_S) == 2
+    assert {failover.choose(AWAY_AFTER_S + 1) for _ in range(4)} == {0, 1}
+    assert failover.choose(AWAY_AFTER_S + AWAY_WINDOW_S) == 2
+
+
+def test_a_proxy_served_away_keeps_looking_for_its_own() -> None:
+    """While another site serves, the own agents are dialled again and again."""
+    failover = Failover((*OWN, AWAY), "lan1")
+    failover.start(0.0)
+    failover.served(2, 10.0, 0.0)
+    assert failover.due_s == 10.0 + AWAY_WINDOW_S / 2
+    assert failover.choose(12.5) in (0, 1)
+    failover.failed(12.5, 1.0)
+    assert failover.due_s == 12.5 + AWAY_WINDOW_S
+    failover.served(0, 20.0, 0.0)
+    assert failover.due_s is None
+
+
+def test_after_a_loss_the_other_agent_is_tried_first() -> None:
+    """Whoever loses its master asks the slave, which is to become master."""
+    failover = Failover(OWN, "lan1")
+    failover.start(0.0)
+    failover.choose(0.0)
+    failover.served(0, 1.0, 0.0)
+    failover.start(2.0)
+    assert failover.choose(2.0) == 1
+
+
+def test_a_site_without_own_agents_uses_the_others() -> None:
+    """A proxy whose site has no agent dials those of another, with the wide window."""
+    failover = Failover((AWAY,), "lan1")
+    failover.start(0.0)
+    assert failover.choose(0.0) == 0
+    failover.failed(0.0, 1.0)
+    assert failover.due_s == AWAY_WINDOW_S
