@@ -128,7 +128,30 @@ def limits_page() -> str:
     return "\n".join(parts).replace("|\n##", "|\n\n##") + "\n"
 
 
-PAGES = {"reference/config.md": config_page, "reference/limits.md": limits_page}
+_MAP_BEGINS = "<!-- the map is made by docs/generate.py from the first line of each file -->\n"
+_MAP_ENDS = "<!-- the end of the map -->\n"
+
+
+def architecture_page() -> str:
+    """ARCHITECTURE.md with its map of the code as the files describe themselves; the rest is as it stands there."""
+    root = DOCS.parent
+    before, _, rest = (root / "ARCHITECTURE.md").read_text(encoding="utf-8").partition(_MAP_BEGINS)
+    folders: dict[str, list[str]] = {}
+    for package in ("protocol", "authagent", "proxyagent"):
+        for path in sorted(root.glob(f"{package}/**/*.py"), key=lambda path: (path.parent, path.name)):
+            if path.name != "__init__.py":
+                docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+                folder = path.parent.relative_to(root).as_posix()
+                folders.setdefault(folder, []).append(f"- `{path.name}`: {docstring.partition(chr(10))[0]}")
+    written = "\n".join(f"### {folder}/\n\n" + "\n".join(lines) + "\n" for folder, lines in folders.items())
+    return f"{before}{_MAP_BEGINS}\n{written}\n{_MAP_ENDS}{rest.partition(_MAP_ENDS)[2]}"
+
+
+PAGES = {
+    "../ARCHITECTURE.md": architecture_page,
+    "reference/config.md": config_page,
+    "reference/limits.md": limits_page,
+}
 """Every page that is made here, by its path below docs/."""
 
 
