@@ -212,7 +212,7 @@ def unpack_strings(column: Any, count: int, bytes_max: int, what: str) -> list[s
 
 
 def unpack_states(column: Any, count: int, allowed: bytes) -> bytes:
-    if type(column) is int and column in allowed:
+    if type(column) is int and allowed[0] <= column <= allowed[-1]:
         return bytes([column]) * count
     if type(column) is not bytes or len(column) != count:
         raise RemoteProtocolError("a column of states of no known form")
