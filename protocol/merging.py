@@ -97,9 +97,7 @@ class Merge:
         else:
             records.raise_barrier(user, at, self.merged)
 
-    def _pieces(
-        self, run: LoginRun, sequences: range, rows: list[Row], users: list[str], states: bytes
-    ) -> list[int]:
+    def _pieces(self, run: LoginRun, sequences: range, rows: list[Row], users: list[str], states: bytes) -> list[int]:
         """Take consecutive logins in page by page; the positions of those that must go one by one."""
         singly: list[int] = []
         start = 0

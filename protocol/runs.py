@@ -37,9 +37,7 @@ def touches(page: Page, since_ms: int) -> TouchRun | None:
     return TouchRun(page.origin, _sequences(page, places), [page.active[place] for place in places])
 
 
-def slices(
-    pages: Iterable[Page], barriers: Iterable[Barrier], expired_ms: int, records: int
-) -> Iterator[Changes]:
+def slices(pages: Iterable[Page], barriers: Iterable[Barrier], expired_ms: int, records: int) -> Iterator[Changes]:
     """Everything that expires after `expired_ms`, in batches of at least `records` and at most 255 more."""
     left = iter(barriers)
     while batch := tuple(islice(left, records)):
@@ -117,5 +115,3 @@ def _sequences(page: Page, places: Sequence[int]) -> Sequence[int]:
     if last - first == len(places) - 1:
         return range(first, last + 1)
     return [page.first + place for place in places]
-
-

@@ -26,7 +26,7 @@ from protocol.barriers import Barriers
 from protocol.changes import Barrier, Changes
 from protocol.digest import CUTS_KEPT, MINUTE_MS, Digest
 from protocol.merging import Merge
-from protocol.page import ALIVE, PLACES, row_of
+from protocol.page import ALIVE, NO_LEAF, PLACES, row_of
 from protocol.records import Counts, Merged, Records
 from protocol.session import Login, LoginId, Origin, Record
 

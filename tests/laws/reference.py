@@ -4,7 +4,7 @@ import attrs
 
 from protocol import limits
 from protocol.changes import Barrier, Changes
-from protocol.session import Login, LoginId, Origin, Record, State, alive, merge, partial_login
+from protocol.session import Login, LoginId, Record, State, alive, merge, partial_login
 
 
 def records_of(changes: Changes) -> list[Record]:
@@ -60,10 +60,10 @@ class Reference:
         return self.barriers.get(user, -1)
 
     def held(self, key: str) -> set[LoginId]:
-        return {each.login_id for each in self.records.values() if each.state == State.ALIVE and each.login.key == key}
+        return {each.login_id for each in self._not_ended() if each.login.key == key}
 
     def held_of(self, user: str) -> set[LoginId]:
-        return {each.login_id for each in self.records.values() if each.state == State.ALIVE and each.login.user == user}
+        return {each.login_id for each in self._not_ended() if each.login.user == user}
 
     def view(self, key: str, now_ms: int) -> Record | None:
         """The latest alive record, unless another user's is too near to tell."""
@@ -80,6 +80,9 @@ class Reference:
     def barrier_list(self) -> list[Barrier]:
         return sorted(Barrier(user, at) for user, at in self.barriers.items())
 
+    def _not_ended(self) -> list[Record]:
+        return [each for each in self.records.values() if each.state == State.ALIVE]
+
     def _timely(self, record: Record, now_ms: int) -> bool:
         ahead_ms = now_ms + self.doubt_ms
         login = record.login
@@ -89,7 +92,3 @@ class Reference:
             and login.login_at <= ahead_ms
             and record.active_at <= ahead_ms
         )
-
-
-def origin_of(login_id: LoginId) -> Origin:
-    return Origin(login_id.proxy, login_id.epoch)

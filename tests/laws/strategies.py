@@ -22,7 +22,7 @@ USERS = ("alice", "bob", "carol")
 ORIGINS = (Origin("proxy1", 1), Origin("proxy2", (1 << 64) - 1))
 FIRST, LAST = 250, 262
 
-_EXPIRIES = tuple(cut * MINUTE_MS + step for cut in CUTS_MIN for step in (-1, 0, 1)) + (NOW_MS + 3_600_000,)
+_EXPIRIES = [*(cut * MINUTE_MS + step for cut in CUTS_MIN for step in (-1, 0, 1)), NOW_MS + 3_600_000]
 _ENDS = [State.SUPERSEDED, State.LOGGED_OUT, State.ADMINISTRATOR, State.CONFLICT]
 
 origins = st.sampled_from(ORIGINS)

@@ -19,11 +19,11 @@ def test_the_table_loses_nobody_and_resurrects_nobody(clock_error_ms: int) -> No
 def test_the_judge_finds_the_last_writer_guilty() -> None:
     """The same histories over a register per key lose logins and bring logged-out users back: the test can fail."""
     lost = resurrected = 0
-    for seed in SEEDS:
+    for seed in range(400):
         verdict = History(LastWriterReplica, seed, 2_000).play(STEPS)
         lost += verdict.lost
         resurrected += verdict.resurrected
-    assert lost > 0
+    assert lost > 20
     assert resurrected > 0
 
 

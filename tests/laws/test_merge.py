@@ -2,7 +2,8 @@
 
 import random
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol.changes import Changes
 from protocol.session import Record, State, merge

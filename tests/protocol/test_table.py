@@ -1,0 +1,387 @@
+"""The table's answers, one rule of DESIGN section 3 at a time. That merging is lawful is shown in tests/laws."""
+
+import pytest
+
+from protocol import limits
+from protocol.changes import Barrier, Changes, Mark
+from protocol.digest import MINUTE_MS
+from protocol.session import LoginId, Origin, Record, State
+from protocol.table import Table
+from tests.protocol.build import (
+    HOUR_MS,
+    NOW_MS,
+    OFFSET_MS,
+    ORIGIN,
+    OTHER,
+    all_logged_in,
+    ended,
+    logged_in,
+    login,
+    login_id,
+    new_table,
+    touched,
+)
+
+KEY = "10.0.0.1"
+
+
+def barrier(user: str, at: int) -> Changes:
+    return Changes(barriers=(Barrier(user, at),))
+
+
+def shown(table: Table, key: str = KEY, now_ms: int = NOW_MS) -> LoginId | None:
+    record = table.view(key, now_ms)
+    return None if record is None else record.login_id
+
+
+# -- the view of a key -------------------------------------------------------------------------------------------
+
+
+def test_the_latest_login_is_shown() -> None:
+    """Of several alive records of one user the greatest (login_at, login_id) is shown, whatever came first."""
+    table = new_table()
+    table.merge(logged_in(2, login(at=NOW_MS - 10)), NOW_MS)
+    table.merge(logged_in(1, login(at=NOW_MS - 20), OTHER), NOW_MS)
+    assert shown(table) == login_id(2)
+    table.merge(logged_in(7, login(at=NOW_MS - 10), OTHER), NOW_MS)
+    assert shown(table) == login_id(7, OTHER)
+
+
+def test_nobody_is_shown_but_the_alive() -> None:
+    """Idle, expired, ended and barred records leave the view; the next latest takes their place."""
+    table = new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - 40, idle_timeout_s=7_200)), NOW_MS)
+    table.merge(logged_in(2, login(at=NOW_MS - 30, idle_timeout_s=60)), NOW_MS)
+    assert shown(table) == login_id(2)
+    assert shown(table, now_ms=NOW_MS + 60_000) == login_id(1)
+    assert shown(table, now_ms=NOW_MS + 7_200_000) is None
+    table.merge(touched(2, NOW_MS), NOW_MS)
+    assert shown(table, now_ms=NOW_MS + 59_999) == login_id(2)
+    table.merge(ended(2, login(at=NOW_MS - 30)), NOW_MS)
+    assert shown(table) == login_id(1)
+    table.merge(barrier("alice", NOW_MS - 40), NOW_MS)
+    assert shown(table) is None and table.held(KEY) != []
+
+
+@pytest.mark.parametrize(("apart_ms", "expected"), [(2 * OFFSET_MS, None), (2 * OFFSET_MS + 1, login_id(2))])
+def test_two_users_too_near_in_time_hide_each_other(apart_ms: int, expected: LoginId | None) -> None:
+    """Within twice the clock offset clocks cannot tell who is there; each such conflict is counted once."""
+    table = new_table()
+    table.merge(logged_in(1, login(user="bob", at=NOW_MS - apart_ms)), NOW_MS)
+    table.merge(logged_in(2, login(at=NOW_MS)), NOW_MS)
+    for _ in range(3):
+        assert shown(table) == expected
+    assert table.counts.key_conflicts == (expected is None)
+    assert len(table.contenders(KEY, NOW_MS)) == (2 if expected is None else 1)
+    assert len(list(table.sessions(NOW_MS))) == (expected is not None)
+
+
+def test_a_conflict_needs_two_users_and_the_latest() -> None:
+    """One user's own logins never conflict, nor do two users who are both older than what is shown."""
+    table = new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - 2)), NOW_MS)
+    table.merge(logged_in(2, login(at=NOW_MS - 1)), NOW_MS)
+    assert shown(table) == login_id(2)
+    table = new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - 60_002)), NOW_MS)
+    table.merge(logged_in(2, login(user="bob", at=NOW_MS - 60_001)), NOW_MS)
+    table.merge(logged_in(3, login(user="carol", at=NOW_MS)), NOW_MS)
+    assert shown(table) == login_id(3) and table.counts.key_conflicts == 0
+
+
+# -- ends, touches, barriers -------------------------------------------------------------------------------------
+
+
+def test_an_end_that_overtakes_its_login_stays() -> None:
+    """It stands as a tombstone; the login joins it, is never shown, and is counted as kept from rising."""
+    table = new_table()
+    assert table.merge(ended(1, login()), NOW_MS).ended == 1
+    record = table.record(login_id(1))
+    assert record is not None and record.login.partial
+    merged = table.merge(logged_in(1, login()), NOW_MS)
+    assert (merged.changed, merged.fresh) == (True, 0)
+    assert table.record(login_id(1)) == Record(login_id(1), login(), NOW_MS, State.LOGGED_OUT)
+    assert shown(table) is None and (table.records, table.ended) == (1, 1)
+    assert table.counts.resurrections_blocked == 1
+
+
+def test_a_touch_revives_the_idle_and_never_the_ended() -> None:
+    """Activity in time but reported late brings an idle-dead record back."""
+    table = new_table()
+    table.merge(logged_in(1, login()), NOW_MS)
+    late_ms = NOW_MS + 1_800_000
+    assert shown(table, now_ms=late_ms) is None
+    assert table.touch(login_id(1), NOW_MS + 5) and not table.touch(login_id(1), NOW_MS + 4)
+    assert shown(table, now_ms=late_ms) == login_id(1)
+    table.merge(ended(1, login()), NOW_MS)
+    assert not table.touch(login_id(1), NOW_MS + 9) and not table.merge(touched(1, NOW_MS + 9), NOW_MS).changed
+    assert not table.touch(login_id(2), NOW_MS)
+
+
+def test_one_id_with_two_contents_ends_everywhere() -> None:
+    """A cloned machine: both contents leave the views, and the conflict is counted once however often it is told."""
+    table = new_table()
+    table.merge(logged_in(1, login("10.0.0.2")), NOW_MS)
+    for _ in range(2):
+        table.merge(logged_in(1, login("10.0.0.1")), NOW_MS)
+    table.merge(logged_in(1, login("10.0.0.2")), NOW_MS)
+    record = table.record(login_id(1))
+    assert record is not None and (record.state, record.login.key) == (State.CONFLICT, "10.0.0.1")
+    assert shown(table, "10.0.0.1") is None and shown(table, "10.0.0.2") is None
+    assert table.counts.conflicts == 1
+
+
+def test_a_barrier_kills_what_is_not_later() -> None:
+    """Every login at or before it, known or still to come; the next millisecond lives."""
+    table = new_table()
+    table.merge(logged_in(1, login("a")), NOW_MS)
+    merged = table.merge(barrier("alice", NOW_MS), NOW_MS)
+    assert merged.keys == ["a"] and shown(table, "a") is None
+    table.merge(logged_in(2, login("b")), NOW_MS)
+    table.merge(logged_in(3, login("c", at=NOW_MS + 1)), NOW_MS)
+    assert shown(table, "b") is None and shown(table, "c") == login_id(3)
+    assert table.barrier("alice") == NOW_MS and table.barrier("bob") == -1
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------
+
+
+def test_what_arrives_after_its_time_is_refused() -> None:
+    """At expires_at + 2 x max clock offset no living copy can exist: logins and ends are refused, one earlier not."""
+    made = login(at=NOW_MS - HOUR_MS, expires_at=NOW_MS)
+    table = new_table()
+    late_ms = NOW_MS + 2 * OFFSET_MS
+    assert table.merge(logged_in(1, made), late_ms).refused == 1
+    assert table.merge(ended(1, made), late_ms).refused == 1
+    assert table.counts.refused_expired == 2 and table.records == 0
+    assert table.merge(logged_in(1, made), late_ms - 1).fresh == 1
+
+
+def test_a_stamp_too_far_ahead_refuses_its_record_and_no_other() -> None:
+    """login_at, active_at, expires_at and barriers further ahead than twice the clock offset; the rest goes on."""
+    table, ahead_ms = new_table(), NOW_MS + 2 * OFFSET_MS
+    made = [login(f"k{n}", at=ahead_ms + (n == 3)) for n in range(8)]
+    merged = table.merge(all_logged_in(range(8), made), NOW_MS)
+    assert (merged.fresh, merged.refused) == (7, 1) and table.record(login_id(3)) is None
+    assert table.merge(logged_in(20, login(), active_at=[ahead_ms + 1]), NOW_MS).refused == 1
+    far = login(expires_at=ahead_ms + limits.LIFETIME_MS_MAX + 1)
+    assert table.merge(logged_in(21, far), NOW_MS).refused == 1
+    assert table.merge(ended(22, far), NOW_MS).refused == 1
+    assert table.merge(touched(0, ahead_ms + 1), NOW_MS).refused == 1
+    assert table.merge(barrier("alice", ahead_ms + 1), NOW_MS).refused == 1
+    assert table.merge(barrier("alice", ahead_ms), NOW_MS).changed
+    assert table.counts.refused_ahead == 6
+
+
+def test_a_barrier_that_can_kill_nothing_is_refused() -> None:
+    """Seven days and twice the clock offset later."""
+    table = new_table()
+    old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS
+    assert table.merge(barrier("alice", old_ms), NOW_MS).refused == 1
+    assert table.merge(barrier("alice", old_ms + 1), NOW_MS).changed
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_table_refuses_logins_and_takes_ends() -> None:
+    """Known sessions go on, ends of known and unknown logins are taken, nothing is dropped; ends are bounded too."""
+    table = new_table(records_max=8)
+    table.merge(all_logged_in(range(7), [login(f"k{n}") for n in range(7)]), NOW_MS)
+    assert not table.full
+    merged = table.merge(all_logged_in(range(20, 22), [login("new"), login("more")]), NOW_MS)
+    assert (merged.fresh, merged.refused, table.full) == (1, 1, True)
+    assert table.merge(logged_in(0, login("k0"), active_at=[NOW_MS + 1]), NOW_MS).touched == 1
+    assert table.merge(ended(0, login("k0")), NOW_MS).ended == 1
+    assert table.merge(ended(30, login()), NOW_MS).ended == 1
+    assert table.merge(logged_in(31, login()), NOW_MS).refused == 1
+    assert table.merge(ended(31, login()), NOW_MS).ended == 1
+    assert table.merge(ended(32, login()), NOW_MS).refused == 1
+    assert (table.records, table.counts.refused_full) == (10, 3)
+
+
+def test_a_long_run_stops_at_the_bound() -> None:
+    """Of a run that does not fit whole, as much is taken as fits."""
+    table = new_table(records_max=300)
+    merged = table.merge(all_logged_in(range(400), [login(f"k{n}") for n in range(400)]), NOW_MS)
+    assert (merged.fresh, merged.refused, table.records) == (300, 100, 300)
+
+
+def test_scattered_sequences_do_not_get_a_page_each() -> None:
+    """A hostile peer with one login a page is stopped long before records_max pages."""
+    table = new_table(records_max=100_000)
+    pages_max = 100_000 // limits.PAGE_RECORDS_MIN
+    count = pages_max + 100
+    merged = table.merge(all_logged_in(range(0, 256 * count, 256), [login(f"k{n}") for n in range(count)]), NOW_MS)
+    assert (merged.fresh, merged.refused) == (pages_max, 100) and table.full
+    assert table.merge(logged_in(1, login("beside")), NOW_MS).fresh == 1
+
+
+def test_barriers_are_bounded() -> None:
+    """A barrier of one user more than there may be records is refused; known users' still rise."""
+    table = new_table(records_max=3)
+    for n in range(3):
+        table.merge(barrier(f"u{n}", NOW_MS - 1), NOW_MS)
+    assert table.merge(barrier("u9", NOW_MS), NOW_MS).refused == 1
+    assert table.merge(barrier("u2", NOW_MS), NOW_MS).changed
+
+
+# -- what a merge tells ------------------------------------------------------------------------------------------
+
+
+def test_a_merge_that_is_no_news_says_so() -> None:
+    """The same logins, ends, touches and barriers again change nothing: nothing needs to be passed on."""
+    table = new_table()
+    batch = Changes(
+        logins=all_logged_in(range(250, 260), [login(f"k{n}") for n in range(10)]).logins,
+        ends=ended(251, login("k1")).ends,
+        touches=touched(252, NOW_MS + 1).touches,
+        barriers=(Barrier("bob", NOW_MS),),
+    )
+    merged = table.merge(batch, NOW_MS)
+    assert (merged.changed, merged.fresh, merged.ended, merged.touched) == (True, 10, 1, 1)
+    again = table.merge(batch, NOW_MS)
+    assert (again.changed, again.fresh, again.ended, again.touched, again.keys) == (False, 0, 0, 0, [])
+    assert not table.merge(Changes(marks=(Mark(KEY, NOW_MS),)), NOW_MS).changed
+
+
+def test_an_observed_table_tells_what_opened_and_closed() -> None:
+    """Fresh logins that are not barred, and what ended or was barred, as it was; unobserved it tells nothing."""
+    table = new_table()
+    assert table.merge(logged_in(1, login()), NOW_MS).opened == []
+    table.observed = True
+    table.merge(barrier("bob", NOW_MS), NOW_MS)
+    merged = table.merge(logged_in(2, login(user="bob", at=NOW_MS)), NOW_MS)
+    assert merged.opened == []
+    many = [login(f"k{n}", user="carol") for n in range(8)]
+    merged = table.merge(all_logged_in(range(252, 260), many, states=bytes([1, 1, 3, 1, 1, 1, 1, 1])), NOW_MS)
+    assert [each.sequence for each in merged.opened] == [252, 253, 255, 256, 257, 258, 259] and merged.closed == []
+    merged = table.merge(ended(1, login(), state=State.ADMINISTRATOR), NOW_MS)
+    assert merged.closed == [(Record(login_id(1), login(), NOW_MS, State.ALIVE), State.ADMINISTRATOR)]
+    merged = table.merge(barrier("carol", NOW_MS), NOW_MS)
+    assert {record.login_id.sequence for record, _ in merged.closed} == {252, 253, 255, 256, 257, 258, 259}
+    assert {state for _, state in merged.closed} == {State.LOGGED_OUT}
+
+
+# -- what goes in and out besides merging ------------------------------------------------------------------------
+
+
+def test_a_login_made_here_is_there_at_once() -> None:
+    """add() is merge() for one fresh login; to use a login id twice is a bug of the caller."""
+    table, other = new_table(), new_table()
+    table.add(ORIGIN, 300, login())
+    other.merge(logged_in(300, login()), NOW_MS)
+    assert table.view(KEY, NOW_MS) == other.view(KEY, NOW_MS) == Record(login_id(300), login(), NOW_MS, State.ALIVE)
+    assert table.root(1) == other.root(1) and table.records == table.alive == 1
+    with pytest.raises(AssertionError):
+        table.add(ORIGIN, 300, login())
+
+
+def test_slices_are_robust_to_changes_between_them() -> None:
+    """Logins, ends and upkeep between two slices disturb nothing; what was there all the time is in."""
+    table, copy = new_table(), new_table()
+    table.merge(all_logged_in(range(1_000), [login(f"k{n}") for n in range(1_000)]), NOW_MS)
+    walk = table.slices(NOW_MS, 100)
+    copy.merge(next(walk), NOW_MS)
+    table.merge(logged_in(0, login("x"), OTHER), NOW_MS)
+    table.merge(ended(1, login("k1")), NOW_MS)
+    table.sweep(NOW_MS + 13 * HOUR_MS, 1)
+    for batch in walk:
+        copy.merge(batch, NOW_MS)
+    assert copy.records >= 1_000 - 256
+    assert all(copy.record(login_id(n)) for n in range(512))
+
+
+def test_a_slice_is_about_as_large_as_asked() -> None:
+    """At most a page more, in barriers as in records; nothing of an empty table."""
+    table = new_table()
+    table.merge(all_logged_in(range(2_000), [login(f"k{n}") for n in range(2_000)]), NOW_MS)
+    table.merge(Changes(barriers=tuple(Barrier(f"u{n}", NOW_MS) for n in range(250))), NOW_MS)
+    sizes = [len(batch) for batch in table.slices(NOW_MS, 100)]
+    assert sum(sizes) == 2_250 and max(sizes) <= 100 + 255 and sizes[:3] == [100, 100, 50]
+    assert list(new_table().slices(NOW_MS)) == []
+
+
+def test_activity_since_a_time_is_told() -> None:
+    """Touches at or after it, of logins that have not ended; not the logins themselves."""
+    table = new_table()
+    table.merge(all_logged_in(range(600), [login(f"k{n}", at=NOW_MS - 100) for n in range(600)]), NOW_MS)
+    for sequence, at in ((1, NOW_MS - 1), (300, NOW_MS), (301, NOW_MS + 1), (599, NOW_MS + 2)):
+        table.merge(touched(sequence, at), NOW_MS)
+    table.merge(ended(301, login("k301", at=NOW_MS - 100)), NOW_MS)
+    found = [
+        (sequence, at)
+        for batch in table.touched_since(NOW_MS)
+        for run in batch.touches
+        for sequence, at in zip(run.sequences, run.active_at, strict=True)
+    ]
+    assert found == [(300, NOW_MS), (599, NOW_MS + 2)]
+
+
+def test_selected_records_are_those_of_the_mask() -> None:
+    """Bit p % 8 of byte p // 8 asks for place p; absent ones, short masks and unknown pages are no error."""
+    table = new_table()
+    table.merge(all_logged_in(range(256, 270), [login(f"k{n}") for n in range(14)]), NOW_MS)
+    table.merge(ended(300, login()), NOW_MS)
+    mask = bytearray(32)
+    for place in (0, 9, 44, 200):
+        mask[place // 8] |= 1 << place % 8
+    selected = table.select(ORIGIN, 1, bytes(mask))
+    assert [list(run.sequences) for run in selected.logins] == [[256, 265]]
+    assert [list(run.sequences) for run in selected.ends] == [[300]]
+    assert len(table.select(ORIGIN, 1, b"\x03")) == 2
+    assert not table.select(OTHER, 1, bytes(mask)) and not table.select(ORIGIN, 9, bytes(mask))
+
+
+def test_times_of_one_origin_can_be_shifted() -> None:
+    """A proxy never linked moves its own logins at its first link; others stay, and the digest is as if made so."""
+    table, expected = new_table(), new_table()
+    table.merge(logged_in(1, login(), active_at=[NOW_MS + 7]), NOW_MS)
+    table.merge(logged_in(1, login("other"), OTHER), NOW_MS)
+    table.root(NOW_MS // MINUTE_MS)
+    table.shift(ORIGIN, HOUR_MS)
+    expected.merge(logged_in(1, login(at=NOW_MS + HOUR_MS), active_at=[NOW_MS + HOUR_MS + 7]), NOW_MS + HOUR_MS)
+    assert table.record(login_id(1)) == expected.record(login_id(1))
+    assert table.record(login_id(1, OTHER)) == Record(login_id(1, OTHER), login("other"), NOW_MS, State.ALIVE)
+    cut_min = (NOW_MS + 12 * HOUR_MS) // MINUTE_MS + 1
+    assert table.root(cut_min) == expected.root(cut_min) != new_table().root(cut_min)
+
+
+# -- upkeep ------------------------------------------------------------------------------------------------------
+
+
+def test_upkeep_forgets_only_when_no_cut_can_ask() -> None:
+    """A record goes 2 x max clock offset and the kept cuts after its expiry, tombstones alike, origins with them."""
+    table = new_table()
+    table.merge(logged_in(1, login(expires_at=NOW_MS + HOUR_MS)), NOW_MS)
+    table.merge(ended(300, login(expires_at=NOW_MS + HOUR_MS)), NOW_MS)
+    gone_ms = NOW_MS + HOUR_MS + 2 * OFFSET_MS + 3 * MINUTE_MS
+    assert not table.sweep(gone_ms - 1, 1) and table.sweep(gone_ms - 1, 1)
+    assert (table.records, table.ended, table.alive) == (2, 1, 0)
+    assert not table.sweep(gone_ms, 1) and table.sweep(gone_ms, 1)
+    assert (table.records, table.ended) == (0, 0)
+    assert table.held(KEY) == table.held_of("alice") == []
+    table.merge(logged_in(1, login(at=gone_ms), Origin("proxy9", 1)), gone_ms)
+    assert table.record(login_id(1)) is None
+
+
+def test_alive_is_adjusted_between_rounds() -> None:
+    """Logins and ends count at once, idle deaths with the next round, and nothing twice."""
+    table = new_table()
+    table.merge(all_logged_in(range(10), [login(f"k{n}", idle_timeout_s=60) for n in range(10)]), NOW_MS)
+    table.merge(ended(0, login("k0")), NOW_MS)
+    assert table.alive == 9
+    assert table.sweep(NOW_MS + 60_000, 9) and table.alive == 0
+    table.merge(ended(1, login("k1")), NOW_MS)
+    assert table.alive == 0
+    table.merge(touched(2, NOW_MS + 30_000), NOW_MS + 30_000)
+    assert table.sweep(NOW_MS + 60_000, 9) and table.alive == 1
+
+
+def test_upkeep_drops_barriers_after_their_time() -> None:
+    """Seven days, twice the clock offset, and the kept cuts."""
+    table = new_table()
+    table.merge(barrier("alice", NOW_MS), NOW_MS)
+    gone_ms = NOW_MS + limits.BARRIER_KEPT_MS + 2 * OFFSET_MS + 3 * MINUTE_MS
+    assert table.sweep(gone_ms - 1, 1) and table.barrier("alice") == NOW_MS
+    assert table.sweep(gone_ms, 1) and table.barrier("alice") == -1
