@@ -128,7 +128,7 @@ class Play:
         """The other proxies know her; from now on her client never stops asking, through the switch."""
         seconds = await self.stage.let_through("alice", (2, 3))
         self.nursery.start_soon(self._ask_for_ever)
-        return Seen("alice is let through at both without a password", f"both asked, {_ms(seconds)} in all")
+        return Seen("alice is let through at both without a password", _ms(seconds))
 
     async def kill_proxy(self) -> Seen:
         """The switch sends her to the others, which know her."""
@@ -226,10 +226,8 @@ class Play:
             raise StepFailed("authagent logout --all exits with 0", f"{done.returncode}: {said}")
         self.stage.ledger.logged_out(*inside)
         await self.stage.verify()
-        return Seen(
-            f"all {len(inside)} are asked again at every proxy; before that: {_requests(self.restless)}",
-            _ms(trio.current_time() - began),
-        )
+        seconds = trio.current_time() - began
+        return Seen(f"all {len(inside)} are asked again at every proxy", f"{_ms(seconds)}; {_requests(self.restless)}")
 
     async def _ask_for_ever(self) -> None:
         with self._asking:

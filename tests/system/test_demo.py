@@ -56,6 +56,7 @@ def test_every_step_holds(folder: Path) -> None:
         if first_s is None and re.match(r"\s*1  ", line):
             first_s = time.monotonic() - began
     code = demo.wait(10)
+    demo.stdout.close()
     said = "\n".join(lines)
     assert code == 0, said
     assert time.monotonic() - began < DEMO_S_MAX
