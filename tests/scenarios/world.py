@@ -1,59 +1,161 @@
-"""A world for pure agents: clocks, links and stores that exist only as numbers, driven event by event.
+"""A world for the pure machines: time, links and faults that exist only as numbers, driven event by event.
 
 Rules of this file:
 
-- The machines are the shipping ones; everything around them is a toy that is exact about order and time.
-- Time moves only in `run`. Messages take LATENCY_S, a commit takes COMMIT_S, a refused connection answers at once, a
-  silent one never does.
+- Exact where the machines rely on it. A link keeps the order and loses nothing but its end: while a way is silent,
+  what was sent waits, as TCP keeps it; what comes to a closed end is answered by a reset, if that host is up.
+- Time moves only in `run`. Messages take LATENCY_S; a refused connection answers at once, a silent one never does.
 - Nothing is random but by the seed.
+
+Who lives here: agents.py (authagent's machine with its clocks and disk), proxies.py (proxyagent's machine).
 """
 
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 
 import attrs
 
-from authagent.core import commands as do
-from authagent.core import events as on
-from authagent.core.agent import Agent
-from authagent.core.settings import Settings
-from protocol import codec, framing
-from protocol.changes import Changes
 from protocol.errors import Code
-from protocol.messages import Message, Role
-from protocol.stamp import Now
-from protocol.table import Table
+from protocol.messages import Message, Ping, Pong
 
 LATENCY_S = 0.0005
-COMMIT_S = 0.002
+ROOM_S = 0.0002
 EPOCH_MS = 1_790_000_000_000
-DIGEST_KEY = b"k" * 32
+"""The true time of day at which every world begins; 20 seconds after a whole minute."""
+
+
+@attrs.frozen
+class End:
+    """The last that travels on a link: a farewell, or with `code` None the end of the stream."""
+
+    code: Code | None
+    text: str
+    elsewhere: str = ""
 
 
 @attrs.define(eq=False)
 class Wire:
-    """One link between two ends; each end is an endpoint and the number it knows the link by."""
+    """One link between two processes, as each runs when it opens: `open` holds the ends that are open."""
 
     number: int
-    ends: tuple["Endpoint", "Endpoint"]
-    open: bool = True
+    dialler: "Process"
+    listener: "Process"
+    open: dict["Process", int] = attrs.field(factory=dict)  # by generation: a process started anew has other links
+    held: dict["Process", deque[tuple[Message, ...] | End]] = attrs.field(factory=dict)
 
-    def other(self, end: "Endpoint") -> "Endpoint":
-        return self.ends[1] if self.ends[0] is end else self.ends[0]
+    def other(self, end: "Process") -> "Process":
+        return self.listener if end is self.dialler else self.dialler
 
 
-class Endpoint:
-    """Whatever can hold a link: an agent's process or a scripted proxy."""
+class Process:
+    """Whatever can run, be paused, be killed, and hold links."""
 
-    name: str
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.running = False
+        self.host_up = True
+        self.generation = 0
+        self.paused_until_s = 0.0
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._alarm_s = float("inf")
+        self._idle_alarms = 0
+        world.processes[name] = self
 
-    def delivered(self, wire: Wire, messages: tuple[Message, ...]) -> None:
+    # -- what a process does with events -------------------------------------------------------------------------
+
+    def linked(self, wire: Wire) -> None:
         raise NotImplementedError
 
-    def disconnected(self, wire: Wire, code: Code | None, text: str, proven_dead: bool) -> None:
+    def arrived(self, wire: Wire, messages: tuple[Message, ...]) -> None:
         raise NotImplementedError
+
+    def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
+        raise NotImplementedError
+
+    def woken(self) -> None:
+        """The deadline is here."""
+        raise NotImplementedError
+
+    @property
+    def wakes_s(self) -> float:
+        raise NotImplementedError
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The process starts, with nothing of the last one."""
+        self.generation += 1
+        self.running = self.host_up = True
+        self.paused_until_s = 0.0
+        self._inbox.clear()
+        self._alarm_s = float("inf")
+
+    def kill(self, *, power: bool = False) -> None:
+        """The process is gone without a word; with `power` its host too, so that not even resets come."""
+        self.running = False
+        self.host_up = not power
+        for wire in self.world.wires_of(self):
+            if power:
+                wire.open.pop(self, None)
+            else:
+                self.world.close(wire, self, End(None, "closed without a farewell"))
+
+    def pause(self, seconds: float) -> None:
+        """As SIGSTOP and SIGCONT: what arrives meanwhile waits."""
+        self.paused_until_s = self.world.now_s + seconds
+        self.world.after(seconds, self._resume)
+
+    def _resume(self) -> None:
+        waiting, self._inbox = self._inbox, deque()
+        if self.world.random.random() < 0.5:  # a loop that wakes late may see its deadlines first
+            self._alarm()
+        for act in waiting:
+            self.do(act)
+        self._alarm()
+
+    def do(self, act: Callable[[], None], generation: int | None = None) -> None:
+        """Let something happen in this process: now, when it runs again, or never if it is gone."""
+        born = self.generation if generation is None else generation
+        if not self.running or self.generation != born:
+            return
+        if self.world.now_s < self.paused_until_s:
+            self._inbox.append(lambda: self.do(act, born))
+            return
+        act()
+        self.arm()
+
+    def later(self, delay_s: float, act: Callable[[], None]) -> None:
+        """Let something happen in this process after a while, if it still lives."""
+        born = self.generation
+        self.world.after(delay_s, lambda: self.do(act, born))
+
+    def arm(self) -> None:
+        """Be woken when the machine wants it."""
+        wakes_s = self.wakes_s
+        if wakes_s >= self._alarm_s or not self.running:
+            return
+        self._alarm_s = wakes_s
+        born = self.generation
+
+        def ring() -> None:
+            if self.generation == born and self._alarm_s == wakes_s:
+                self._alarm_s = float("inf")
+                self._alarm()
+
+        self.world.after(max(0.0, wakes_s - self.world.now_s), ring)
+
+    def _alarm(self) -> None:
+        if not self.running or self.world.now_s < self.paused_until_s:
+            return
+        if self.wakes_s <= self.world.now_s:
+            self.woken()
+            self._idle_alarms = self._idle_alarms + 1 if self.wakes_s <= self.world.now_s else 0
+            assert self._idle_alarms < 10, f"{self.name} is busy: its deadline stays where it was"
+        self.arm()
 
 
 class World:
@@ -62,13 +164,21 @@ class World:
     def __init__(self, seed: int = 1) -> None:
         self.now_s = 0.0
         self.random = random.Random(seed)
+        self.processes: dict[str, Process] = {}
         self.lines: list[str] = []
-        self.cuts: set[frozenset[str]] = set()  # reset and refused
-        self.silences: set[frozenset[str]] = set()  # dropped without a word
+        self.loud = False
+        self.log_names: dict[int, str] = {}
+        self.cuts: set[frozenset[str]] = set()  # dials are refused
+        self.silences: set[frozenset[str]] = set()  # nothing arrives
+        self.stalls: set[frozenset[str]] = set()  # live messages pass, but there is never room for bulk
+        self.refusals: dict[tuple[str, str], Code] = {}  # (dialler, listener): the door says no
+        self.on_message: Callable[[Process, Process, Message], None] = lambda sender, receiver, message: None
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._wires = itertools.count(1)
-        self.wires: list[Wire] = []
+        self._numbers = itertools.count(1)
+        self._wires: dict[int, Wire] = {}
+
+    # -- time ----------------------------------------------------------------------------------------------------
 
     def after(self, delay_s: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (self.now_s + delay_s, next(self._order), act))
@@ -81,234 +191,161 @@ class World:
             act()
         self.now_s = end_s
 
+    def run_until(self, met: Callable[[], bool], within_s: float, step_s: float = 0.1) -> float:
+        """Run until a condition is met; returns the seconds it took, and fails when it takes longer."""
+        began_s = self.now_s
+        while not met():
+            assert self.now_s - began_s < within_s, f"not so within {within_s:g} s"
+            self.run(step_s)
+        return self.now_s - began_s
+
     def say(self, who: str, text: str) -> None:
-        self.lines.append(f"{self.now_s:8.3f}  {who:7} {text}")
+        if self.loud:
+            self.lines.append(f"{self.now_s:8.3f}  {who} {text}")
 
-    # -- links ----------------------------------------------------------------------------------------------------
+    # -- faults --------------------------------------------------------------------------------------------------
 
-    def silent(self, a: Endpoint, b: Endpoint) -> bool:
+    def cut(self, a: str, b: str) -> None:
+        """Reset every link between two processes, and refuse new ones."""
+        self.cuts.add(frozenset((a, b)))
+        self.reset(a, b)
+
+    def reset(self, a: str, b: str) -> None:
+        """Reset every link between two processes."""
+        for wire in list(self._wires.values()):
+            if {wire.dialler.name, wire.listener.name} == {a, b}:
+                for end in list(wire.open):
+                    self._tell_end(wire, end, End(None, "reset by the peer"))
+                wire.open.clear()
+
+    def silence(self, a: str, b: str) -> None:
+        """From now on nothing arrives; both learn of it by silence only."""
+        self.silences.add(frozenset((a, b)))
+
+    def heal(self, a: str | None = None, b: str | None = None) -> None:
+        """Let everybody reach everybody again, or just these two; what waited on open links arrives now."""
+        chosen = None if a is None or b is None else frozenset((a, b))
+        for faults in (self.cuts, self.silences, self.stalls):
+            faults.difference_update(list(faults) if chosen is None else [chosen])
+        for wire in list(self._wires.values()):
+            for receiver in (wire.dialler, wire.listener):
+                held = wire.held.pop(receiver, None)
+                while held:
+                    self._deliver(wire, receiver, held.popleft())
+
+    def is_silent(self, a: Process, b: Process) -> bool:
         return frozenset((a.name, b.name)) in self.silences
 
-    def connect(self, a: Endpoint, b: Endpoint) -> Wire:
-        wire = Wire(next(self._wires), (a, b))
-        self.wires.append(wire)
-        return wire
+    # -- links ---------------------------------------------------------------------------------------------------
 
-    def transmit(self, wire: Wire, sender: Endpoint, messages: tuple[Message, ...]) -> None:
+    def dial(
+        self,
+        dialler: Process,
+        listener: Process,
+        timeout_s: float,
+        failed: Callable[[Code | None, str, bool], None],
+    ) -> None:
+        """Make a link; `failed` is told (refusal, text, proven dead) when there is none."""
+        born = dialler.generation
+        wait_s = max(LATENCY_S, listener.paused_until_s - self.now_s)
+        if self.is_silent(dialler, listener) or not listener.host_up or wait_s > timeout_s:
+            self.after(timeout_s, lambda: dialler.do(lambda: failed(None, "timed out", False), born))
+            return
+
+        def answer() -> None:
+            refusal = self.refusals.get((dialler.name, listener.name))
+            if not listener.running or frozenset((dialler.name, listener.name)) in self.cuts:
+                dialler.do(lambda: failed(None, "refused", True), born)
+            elif refusal is not None:
+                dialler.do(lambda: failed(refusal, refusal.name.lower(), False), born)
+            else:
+                wire = Wire(next(self._numbers), dialler, listener)
+                wire.open = {dialler: born, listener: listener.generation}
+                self._wires[wire.number] = wire
+                listener.do(lambda: listener.linked(wire))
+                self.after(LATENCY_S / 2, lambda: dialler.do(lambda: dialler.linked(wire), born))
+
+        self.after(wait_s, answer)
+
+    def transmit(self, number: int, sender: Process, messages: tuple[Message, ...]) -> None:
+        """Put messages on a link; nothing happens where the sender's end is closed."""
+        wire = self._wires.get(number)
+        if wire is not None and sender in wire.open:
+            for message in messages:
+                self.on_message(sender, wire.other(sender), message)
+            self._travel(wire, sender, messages)
+
+    def close_link(self, number: int, by: Process, end: End) -> None:
+        wire = self._wires.get(number)
+        if wire is not None:
+            self.close(wire, by, end)
+
+    def close(self, wire: Wire, by: Process, end: End) -> None:
+        """One side ends the link; the other learns of it behind all that was said before."""
+        if wire.open.pop(by, None) is not None:
+            self._travel(wire, by, end)
+
+    def room(self, number: int, process: Process, told: Callable[[], None]) -> None:
+        """Tell when there is room for bulk on a link again."""
+        wire = self._wires.get(number)
+        if wire is None or process not in wire.open:
+            return
+        if frozenset((wire.dialler.name, wire.listener.name)) not in self.stalls:
+            process.later(ROOM_S, told)
+
+    def peer_name(self, number: int, process: Process) -> str:
+        """Who is behind a link; nobody where the process has closed it."""
+        wire = self._wires.get(number)
+        return wire.other(process).name if wire is not None and process in wire.open else ""
+
+    def wires_of(self, process: Process) -> list[Wire]:
+        return [wire for wire in list(self._wires.values()) if process in wire.open]
+
+    def links_between(self, a: str, b: str) -> Iterable[Wire]:
+        """The links open at both ends between two processes."""
+        return (
+            wire
+            for wire in self._wires.values()
+            if {wire.dialler.name, wire.listener.name} == {a, b} and len(wire.open) == 2
+        )
+
+    def _travel(self, wire: Wire, sender: Process, what: tuple[Message, ...] | End) -> None:
         receiver = wire.other(sender)
 
         def arrive() -> None:
-            if wire.open and not self.silent(sender, receiver):
-                receiver.delivered(wire, messages)
+            if self.is_silent(sender, receiver) or wire.held.get(receiver):
+                wire.held.setdefault(receiver, deque()).append(what)
+            else:
+                self._deliver(wire, receiver, what)
 
         self.after(LATENCY_S, arrive)
 
-    def disconnect(self, wire: Wire, by: Endpoint | None, code: Code | None = None, text: str = "") -> None:
-        """End a link; the other side learns of it unless the way is silent."""
-        if not wire.open:
-            return
-        wire.open = False
-        self.wires.remove(wire)
-        for end in wire.ends:
-            if end is by or self.silent(*wire.ends):
-                continue
+    def _deliver(self, wire: Wire, receiver: Process, what: tuple[Message, ...] | End) -> None:
+        born = wire.open.get(receiver)
+        if born is None or born != receiver.generation or not receiver.running:
+            wire.open.pop(receiver, None)
+            if receiver.host_up and wire.other(receiver) in wire.open:
+                other = wire.other(receiver)
+                self._tell_end(wire, other, End(None, "reset by the peer"))
+                wire.open.pop(other, None)
+            if not wire.open:
+                self._wires.pop(wire.number, None)
+        elif isinstance(what, End):
+            wire.open.pop(receiver)
+            self._wires.pop(wire.number, None)
+            receiver.do(lambda: receiver.ended(wire, what, True), born)
+        else:
+            receiver.do(lambda: self._hand(wire, receiver, what), born)
 
-            def tell(end: Endpoint = end) -> None:
-                end.disconnected(wire, code, text, True)
+    def _hand(self, wire: Wire, receiver: Process, messages: tuple[Message, ...]) -> None:
+        """What a link's own connection answers never reaches the machine."""
+        for message in messages:
+            if isinstance(message, Ping):
+                self.transmit(wire.number, receiver, (Pong(message.nonce),))
+        rest = tuple(message for message in messages if not isinstance(message, Ping))
+        if rest:
+            receiver.arrived(wire, rest)
 
-            self.after(LATENCY_S, tell)
-
-    def between(self, a: str, b: str) -> Iterator[Wire]:
-        return (wire for wire in list(self.wires) if {end.name for end in wire.ends} == {a, b})
-
-
-class AgentProcess(Endpoint):
-    """One agent with its clocks and its disk. `wall_ahead_ms` is how wrong its wall clock is."""
-
-    def __init__(self, world: World, id: int, partner: int | None, wall_ahead_ms: int = 0) -> None:
-        self.world = world
-        self.id, self.partner_id = id, partner
-        self.name = f"a{id}"
-        self.wall_ahead_ms = wall_ahead_ms
-        self.partner: AgentProcess | None = None
-        self.disk: list[bytes] = []
-        self.disk_term = 0
-        self.running = False
-        self.paused_until_s = 0.0
-        self.incarnation = 0
-        self.told: list[Changes] = []
-        self.answers: list[do.Answer] = []
-        self.agent: Agent
-        self._unsynced: list[tuple[int, bytes]] = []
-
-    # -- life -----------------------------------------------------------------------------------------------------
-
-    def now(self) -> Now:
-        boot_ms = int(self.world.now_s * 1000) + 1_000_000 * self.id
-        return Now(self.world.now_s, boot_ms, EPOCH_MS + int(self.world.now_s * 1000) + self.wall_ahead_ms)
-
-    def start(self) -> None:
-        settings = Settings(site="lan1", id=self.id, partner=self.partner_id)
-        table = Table(digest_key=DIGEST_KEY)
-        for payload in self.disk:
-            table.merge(codec.decode_changes(payload), self.now().wall_ms)
-        self.agent = Agent(settings, table, random.Random(self.world.random.random()), b"sec1")
-        self.running = True
-        self.incarnation += 1
-        self._unsynced = []
-        self.step(on.Started(self.disk_term))
-        self._arm()
-
-    def kill(self, *, disk: bool = True) -> None:
-        """The process is gone without a word; with `disk` false its store too."""
-        self.running = False
-        self._unsynced = []
-        if not disk:
-            self.disk, self.disk_term = [], 0
-        for wire in [wire for wire in self.world.wires if self in wire.ends]:
-            self.world.disconnect(wire, self)
-
-    def pause(self, seconds: float) -> None:
-        """As SIGSTOP and SIGCONT: what arrives meanwhile waits."""
-        self.paused_until_s = self.world.now_s + seconds
-
-    def step(self, event: on.Event) -> None:
-        """Step the machine and perform what it says; later if the process is paused."""
-        if not self.running:
-            return
-        if self.world.now_s < self.paused_until_s:
-            self.world.after(self.paused_until_s - self.world.now_s, lambda: self.step(event))
-            return
-        for command in self.agent.step(event, self.now()):
-            self._perform(command)
-
-    def _arm(self) -> None:
-        """Wake the machine at its deadline, for as long as this incarnation lives."""
-        incarnation = self.incarnation
-
-        def look() -> None:
-            if self.incarnation != incarnation or not self.running:
-                return
-            deadline = self.agent.deadline
-            if self.world.now_s >= self.paused_until_s and deadline is not None and deadline <= self.world.now_s:
-                self.step(on.DeadlinePassed())
-            wait_s = max(0.001, min(0.01, (self.agent.deadline or 0.01) - self.world.now_s))
-            self.world.after(max(wait_s, self.paused_until_s - self.world.now_s), look)
-
-        self.world.after(0.001, look)
-
-    # -- commands -------------------------------------------------------------------------------------------------
-
-    def _perform(self, command: do.Command) -> None:
-        match command:
-            case do.Send(links, message):
-                for link in links:
-                    self._transmit(link, (message,))
-            case do.Relay(links, frames):
-                messages = tuple(codec.decode(body) for body in framing.FrameReader(1 << 20).feed(frames))
-                for link in links:
-                    self._transmit(link, messages)
-            case do.Close(link, code, text, elsewhere):
-                self._close(link, code, text, elsewhere)
-            case do.Persist(position, payload):
-                self._unsynced.append((position, payload))
-                incarnation = self.incarnation
-                self.world.after(COMMIT_S, lambda: self._commit(position, incarnation))
-            case do.PersistTerm(term):
-                self.disk_term = term
-            case do.Dial(timeout_s):
-                self._dial(timeout_s)
-            case do.Tell(_, changes):
-                self.told.append(changes)
-            case do.Answer():
-                self.answers.append(command)
-            case do.Log(event, grade, keys):
-                if event not in ("link.opened", "link.lost"):
-                    told = " ".join(f"{name}={value}" for name, value in keys.items())
-                    self.world.say(self.name, f"{event} {told}".rstrip() + ("" if grade == "info" else f" ({grade})"))
-            case do.AnnounceRole():
-                pass
-            case do.Exit():
-                self.world.say(self.name, "exits")
-                self.kill()
-            case _:
-                raise AssertionError(f"unexpected {command!r}")
-
-    def _wire(self, link: int) -> Wire | None:
-        return next((wire for wire in self.world.wires if wire.number == link and self in wire.ends), None)
-
-    def _transmit(self, link: int, messages: tuple[Message, ...]) -> None:
-        wire = self._wire(link)
-        if wire is not None:
-            self.world.transmit(wire, self, messages)
-
-    def _close(self, link: int, code: Code, text: str, elsewhere: str) -> None:
-        wire = self._wire(link)
-        if wire is None:
-            return
-        other = wire.other(self)
-        if not isinstance(other, AgentProcess):
-            told = f"{code.name} to {other.name}" + (f" -> a{elsewhere}" if elsewhere else "")
-            self.world.say(self.name, f"closes {told}")
-        self.world.disconnect(wire, self, code, text)
-
-    def _commit(self, position: int, incarnation: int) -> None:
-        if incarnation != self.incarnation or not self.running:
-            return
-        self.disk += [payload for at, payload in self._unsynced if at <= position]
-        self._unsynced = [(at, payload) for at, payload in self._unsynced if at > position]
-        self.step(on.Stored(position))
-
-    def _dial(self, timeout_s: float) -> None:
-        partner, incarnation = self.partner, self.incarnation
-        assert partner is not None, "nobody to dial"
-
-        def answer() -> None:
-            if incarnation != self.incarnation or not self.running:
-                return
-            if self.world.silent(self, partner) or self.world.now_s < partner.paused_until_s:
-                self.world.after(timeout_s, lambda: self.step(on.DialFailed(None, "timed out", proven_dead=False)))
-            elif not partner.running or frozenset((self.name, partner.name)) in self.world.cuts:
-                self.step(on.DialFailed(None, "refused", proven_dead=True))
-            else:
-                wire = self.world.connect(self, partner)
-                partner.opened(wire, self, dialled=False)
-                self.opened(wire, partner, dialled=True)
-
-        self.world.after(LATENCY_S, answer)
-
-    def opened(self, wire: Wire, other: Endpoint, *, dialled: bool) -> None:
-        agent = isinstance(other, AgentProcess)
-        offset_ms = other.wall_ahead_ms - self.wall_ahead_ms if isinstance(other, AgentProcess) else 0
-        self.step(
-            on.LinkOpened(
-                link=wire.number,
-                kind="agent" if agent else "proxy",
-                site="lan1",
-                id=str(other.id) if isinstance(other, AgentProcess) else other.name,
-                incarnation=getattr(other, "incarnation", 1) + hash(other.name) % 1000,
-                address=other.name,
-                software="test",
-                configuration_equal=True,
-                wall_offset_ms=offset_ms,
-                dialled=dialled,
-            )
-        )
-
-    def delivered(self, wire: Wire, messages: tuple[Message, ...]) -> None:
-        self.step(on.MessagesReceived(wire.number, messages))
-
-    def disconnected(self, wire: Wire, code: Code | None, text: str, proven_dead: bool) -> None:
-        self.step(on.LinkClosed(wire.number, code, text, proven_dead))
-
-    @property
-    def role(self) -> Role:
-        return self.agent.election.role
-
-
-def pair(seed: int = 1, wall_ahead_ms: int = 0) -> tuple[World, AgentProcess, AgentProcess]:
-    """Two agents of one site; agent 2's wall clock is ahead by `wall_ahead_ms`."""
-    world = World(seed)
-    one, two = AgentProcess(world, 1, 2), AgentProcess(world, 2, 1, wall_ahead_ms)
-    one.partner, two.partner = two, one
-    return world, one, two
+    def _tell_end(self, wire: Wire, process: Process, end: End) -> None:
+        born = process.generation
+        self.after(LATENCY_S, lambda: process.do(lambda: process.ended(wire, end, True), born))
