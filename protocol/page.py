@@ -48,8 +48,8 @@ class Page:
     """The places of the sequences `first` to `first + 255` of `origin`; `handle` is the handle of the first."""
 
     __slots__ = (
-        "active", "alive", "earliest", "first", "handle", "label", "latest", "latest_active", "leaf", "origin", "rows",
-        "states",
+        "active", "alive", "counted_ms", "earliest", "first", "handle", "label", "latest", "latest_active", "leaf",
+        "origin", "rows", "states",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, index: int, handle: int) -> None:
@@ -65,6 +65,7 @@ class Page:
         self.earliest = 1 << 62
         self.latest = 0
         self.alive = 0  # upkeep's count, see Table.sweep
+        self.counted_ms = 0  # and when that was; 0 for never
 
     def is_empty(self, low: int, high: int) -> bool:
         """Whether no place from `low` up to, not including, `high` is taken."""

@@ -213,11 +213,20 @@ class Records:
             and login_at > self.barriers.get(user)
         )
 
-    def count_alive(self, page: Page, now_ms: int) -> None:
-        """Correct `alive` by what has died of itself on a page since it was last counted."""
-        alive = sum(self.is_alive(page, place, now_ms) for place in page.taken())
-        self.alive += alive - page.alive
-        page.alive = alive
+    def count_alive(self, page: Page, now_ms: int) -> list[int]:
+        """Correct `alive` by what has died of itself on a page since it was last counted, and return its places.
+
+        What was dead already when the page was first counted is not among them: it died elsewhere, or long ago.
+        """
+        since_ms, page.counted_ms = page.counted_ms, now_ms
+        places = page.taken()
+        alive = [place for place in places if self.is_alive(page, place, now_ms)]
+        self.alive += len(alive) - page.alive
+        page.alive = len(alive)
+        if not since_ms or len(alive) == len(places):
+            return []
+        living = set(alive)
+        return [place for place in places if place not in living and self.is_alive(page, place, since_ms)]
 
     def _join(self, page: Page, place: int, row: Row, state: int, active_at: int, merged: Merged) -> None:
         """Merge a copy of a known record in."""

@@ -51,6 +51,7 @@ class Table:
         self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers)
         self._disputed: dict[str, LoginId] = {}  # by key, whom a conflict hides, so that each is counted once
         self._to_sweep: list[int] = []
+        self.timed_out: list[Record] | None = None  # see watch_timeouts
 
     @property
     def records(self) -> int:
@@ -240,7 +241,8 @@ class Table:
         """Look after the next so many pages: forget what no living copy can exist of, recount `alive`.
 
         A page goes when its last record is past expiry by 2 x max clock offset and by every cut that a digest may
-        still be asked for. True when a round through the whole table is done; call again for the next.
+        still be asked for. True when a round through the whole table is done; call again for the next. Whoever has
+        called `watch_timeouts` finds in `timed_out` what has gone idle or expired since the round before.
         """
         kept_ms = self._doubt_ms + CUTS_KEPT * MINUTE_MS
         if not self._to_sweep:
@@ -253,12 +255,22 @@ class Table:
                 self._digest.close(page)
                 self._records.forget(page)
             else:
-                self._records.count_alive(page, now_ms)
+                died = self._records.count_alive(page, now_ms)
+                if died and self.timed_out is not None:
+                    self.timed_out += map(page.record, died)
         if self._to_sweep:
             return False
         self._barriers.forget(now_ms - limits.BARRIER_KEPT_MS - kept_ms)
         self._disputed = {key: login_id for key, login_id in self._disputed.items() if len(self._by_key.get(key)) > 1}
         return True
+
+    def watch_timeouts(self) -> list[Record]:
+        """From now on `sweep` keeps what has timed out; returns that of the time since the last call.
+
+        Activity that was late to arrive may bring an idle session back; it is kept again when it goes idle again.
+        """
+        taken, self.timed_out = self.timed_out or [], []
+        return taken
 
     def rekey(self, digest_key: bytes) -> None:
         """Key the digest anew: the secret's oldest line has changed. The next root costs as much as the first did."""

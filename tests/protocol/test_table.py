@@ -385,3 +385,22 @@ def test_upkeep_drops_barriers_after_their_time() -> None:
     gone_ms = NOW_MS + limits.BARRIER_KEPT_MS + 2 * OFFSET_MS + 3 * MINUTE_MS
     assert table.sweep(gone_ms - 1, 1) and table.barrier("alice") == NOW_MS
     assert table.sweep(gone_ms, 1) and table.barrier("alice") == -1
+
+
+def test_upkeep_tells_what_timed_out_since_the_round_before() -> None:
+    """Idle and expired sessions are told once each; what was dead when first seen, and what was ended, never."""
+    table = new_table()
+    assert table.watch_timeouts() == []
+    table.merge(all_logged_in(range(3), [login(f"k{n}", idle_timeout_s=60) for n in range(3)]), NOW_MS)
+    table.merge(logged_in(3, login("k3", expires_at=NOW_MS + 30_000)), NOW_MS)
+    table.merge(logged_in(256, login("old", at=NOW_MS - HOUR_MS, idle_timeout_s=60)), NOW_MS)
+    table.sweep(NOW_MS, 9)
+    assert table.watch_timeouts() == []
+    table.merge(ended(0, login("k0", idle_timeout_s=60)), NOW_MS)
+    table.merge(touched(1, NOW_MS + 40_000), NOW_MS + 40_000)
+    table.sweep(NOW_MS + 60_000, 9)
+    assert [record.login.key for record in table.watch_timeouts()] == ["k2", "k3"]
+    table.sweep(NOW_MS + 90_000, 9)
+    assert table.watch_timeouts() == []
+    table.sweep(NOW_MS + 100_000, 9)
+    assert [record.login.key for record in table.watch_timeouts()] == ["k1"]
