@@ -37,7 +37,7 @@ async def test_a_fake_agent_acknowledges_unless_isolated() -> None:
     agent.advance(10)
     assert agent.lookup("a") is None
     agent.isolate(False)
-    assert agent.lookup("a") is session
+    assert agent.lookup("a") == session
     agent.advance(0.5)
     assert isinstance(await notices.__anext__(), proxyagent.SessionOpened)
 

@@ -89,7 +89,7 @@ async def test_after_leaving_every_call_raises_closed(autojump_clock: MockClock)
             call()
     with pytest.raises(proxyagent.Closed):
         await agent.wait_acknowledged(session)
-    assert len([notice async for notice in notices]) == 1
+    assert [notice async for notice in notices] == []
 
 
 async def test_a_broken_invariant_closes_the_agent_and_nothing_else(autojump_clock: MockClock) -> None:
@@ -134,7 +134,7 @@ async def test_notices_tell_what_happens(autojump_clock: MockClock) -> None:
         one, two = site.proxies
         notices = two.notices()
         one.login("a", "alice")
-        one.logout("a")
+        await one.wait_acknowledged(one.logout("a"))
         site.cut()
         await trio.sleep(1)
         site.heal()

@@ -1,0 +1,63 @@
+"""From file and secret to what is dialled."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import proxyagent
+from protocol.io.link import LinkFailed
+from proxyagent import config as configs
+from proxyagent.core.settings import AgentName
+from proxyagent.dialling import Site, site_of
+
+
+def made(file: Path) -> Site:
+    setup = configs.load(str(file), id="p1")
+    return site_of(setup, configs.read_secret(setup), 1, "test")
+
+
+def test_own_agents_come_first_and_others_after(file: Path) -> None:
+    """The agents of the own site in order, then those of the other sites at their WAN host."""
+    text = file.read_text().replace("[[proxyagent]]", _REMOTE + "[[proxyagent]]")
+    file.write_text(text)
+    site = made(file)
+    assert site.settings.agents == (AgentName("lan1", "1"), AgentName("lan1", "2"), AgentName("lan2", "1"))
+    assert site.hosts[2] == "203.0.113.7:9023"
+
+
+_REMOTE = '[[authagent]]\nid = 1\nsite = "lan2"\nhost = "10.2.0.11"\nwan_host = "203.0.113.7"\n'
+
+
+def test_settings_are_those_of_the_file(file: Path) -> None:
+    """Durations, scope and limits reach the machine."""
+    file.write_text(
+        file.read_text()
+        + '[session]\nidle_timeout = "10m"\nmax_lifetime = "1h"\nkeep_sessions = "90s"\nkey_scope = "site"\n'
+        + 'user_names = "lower"\n[limits]\nsessions = 5_000\n[timing]\nmax_clock_offset = "1s"\n'
+    )
+    settings = made(file).settings
+    assert (settings.idle_timeout_s, settings.max_lifetime_ms, settings.keep_sessions) == (600, 3_600_000, 90.0)
+    assert (settings.key_scope, settings.user_names, settings.sessions_max) == ("site", "lower", 5_000)
+    assert settings.max_clock_offset_ms == 1_000
+
+
+async def test_a_dial_to_nobody_fails_with_its_kind(file: Path) -> None:
+    """Nothing listens: LinkFailed, and nothing else."""
+    with pytest.raises(LinkFailed) as failed:
+        await made(file).dialler(0, 2.0)
+    assert failed.value.kind == "refused"
+
+
+def test_an_authority_that_cannot_be_read_is_a_configuration_error(file: Path) -> None:
+    """Own certificates that are not there are told before anything is dialled."""
+    text = '[tls]\nmode = "files"\ncertificate = "c.pem"\nkey = "k.pem"\nauthority = "none.pem"\n'
+    file.write_text(file.read_text() + text)
+    with pytest.raises(proxyagent.ConfigurationError, match=r"none\.pem"):
+        made(file)
+    mutual = file.parent / "mutual"
+    mutual.mkdir()
+    shutil.copy(file.parent / "secret", mutual / "secret")
+    (mutual / "authagent.toml").write_text(file.read_text() + "client_certificates = true\n")
+    with pytest.raises(proxyagent.ConfigurationError, match=r"c\.pem|none\.pem"):
+        made(mutual / "authagent.toml")
