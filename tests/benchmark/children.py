@@ -74,7 +74,7 @@ class Child:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def ask(self, within_s: float = 60.0, **command: Any) -> dict[str, Any]:
+    def ask(self, within_s: float = 60.0, /, **command: Any) -> dict[str, Any]:
         """Give a command and wait for its answer."""
         self.send(**command)
         return self.answer(within_s)

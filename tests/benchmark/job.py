@@ -4,6 +4,7 @@ One publisher, three subscribers: a login made at the publisher must be known to
 the second server (our slave, Redis's replica).
 """
 
+import time
 from pathlib import Path
 
 import attrs
@@ -95,12 +96,20 @@ def pace(crew: Crew, rate: int, seconds: float, name: str, **options: list[str])
     sent = done["sent_ns"]
     visible = []
     for subscriber in crew.subscribers:
-        seen = subscriber.ask(do="stamps")["seen_ns"]
-        missing = len(sent) - sum(key in seen for key in sent)
-        if missing:
-            raise RowFailed(f"{subscriber.name} did not see {missing} of {len(sent)} logins")
+        seen = _stamps(subscriber, set(sent))
         visible.append([(seen[key] - at) / 1e6 for key, at in sent.items()])
     acknowledged = {
         level: [(times[key] - at) / 1e6 for key, at in sent.items()] for level, times in done["acknowledged_ns"].items()
     }
     return Delays(visible, acknowledged)
+
+
+def _stamps(subscriber: Child, wanted: set[str]) -> dict[str, int]:
+    """When a subscriber saw each login; the last ones may still be on their way."""
+    for _ in range(20):
+        seen: dict[str, int] = subscriber.ask(do="stamps")["seen_ns"]
+        missing = wanted - seen.keys()
+        if not missing:
+            return seen
+        time.sleep(0.1)
+    raise RowFailed(f"{subscriber.name} did not see {len(missing)} of {len(wanted)} logins")
