@@ -103,7 +103,7 @@ class Election:
     @property
     def loses(self) -> bool:
         """Of two masters, whether this one demotes: the lower term, then the higher id."""
-        return (self.term, not self._lower) < (self.partner_term, self._lower)
+        return (self.term, self._lower) < (self.partner_term, not self._lower)
 
     @property
     def split(self) -> bool:

@@ -45,6 +45,7 @@ class Wire:
     listener: "Process"
     open: dict["Process", int] = attrs.field(factory=dict)  # by generation: a process started anew has other links
     held: dict["Process", deque[tuple[Message, ...] | End]] = attrs.field(factory=dict)
+    told: set["Process"] = attrs.field(factory=set)  # whose end of the link is on its way
 
     def other(self, end: "Process") -> "Process":
         return self.listener if end is self.dialler else self.dialler
@@ -283,6 +284,7 @@ class World:
     def close(self, wire: Wire, by: Process, end: End) -> None:
         """One side ends the link; the other learns of it behind all that was said before."""
         if wire.open.pop(by, None) is not None:
+            wire.told.add(by)
             self._travel(wire, by, end)
 
     def room(self, number: int, process: Process, told: Callable[[], None]) -> None:
@@ -324,7 +326,7 @@ class World:
         born = wire.open.get(receiver)
         if born is None or born != receiver.generation or not receiver.running:
             wire.open.pop(receiver, None)
-            if receiver.host_up and wire.other(receiver) in wire.open:
+            if receiver.host_up and receiver not in wire.told and wire.other(receiver) in wire.open:
                 other = wire.other(receiver)
                 self._tell_end(wire, other, End(None, "reset by the peer"))
                 wire.open.pop(other, None)
