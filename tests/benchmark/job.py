@@ -12,6 +12,7 @@ import attrs
 from tests.benchmark.children import Child, RowFailed
 from tests.benchmark.farm import Farm
 from tests.benchmark.figures import median, percentile
+from tests.benchmark.keys import block
 from tests.benchmark.peer import RedisFarm
 
 SUBSCRIBERS = 3
@@ -74,11 +75,11 @@ def peer_crew(farm: RedisFarm) -> Crew:
     return crew
 
 
-def burst(crew: Crew, count: int, known: int, name: str, within_s: float = 120.0) -> float:
+def burst(crew: Crew, count: int, known: int, within_s: float = 120.0) -> float:
     """Events per second until `count` logins are known to all subscribers, who knew `known`, and acknowledged."""
     for subscriber in crew.subscribers:
         subscriber.send(do="wait_count", count=known + count, within_s=within_s)
-    done = crew.publisher.ask(within_s, do="burst", count=count, name=name)
+    done = crew.publisher.ask(within_s, do="burst", count=count, first=block())
     ends = [done["acknowledged_ns"]]
     for subscriber in crew.subscribers:
         answer = subscriber.answer(within_s + 5.0)
@@ -88,11 +89,11 @@ def burst(crew: Crew, count: int, known: int, name: str, within_s: float = 120.0
     return count / ((max(ends) - done["began_ns"]) / 1e9)
 
 
-def pace(crew: Crew, rate: int, seconds: float, name: str, **options: list[str]) -> Delays:
+def pace(crew: Crew, rate: int, seconds: float, **options: list[str]) -> Delays:
     """How long each login takes at a steady rate."""
     for subscriber in crew.subscribers:
         subscriber.ask(do="stamp")
-    done = crew.publisher.ask(seconds * 3 + 30.0, do="pace", rate=rate, seconds=seconds, name=name, **options)
+    done = crew.publisher.ask(seconds * 3 + 30.0, do="pace", rate=rate, seconds=seconds, first=block(), **options)
     sent = done["sent_ns"]
     visible = []
     for subscriber in crew.subscribers:

@@ -13,6 +13,8 @@ from typing import Any
 
 import redis
 
+from tests.benchmark.keys import address
+
 CHANNEL = "sessions"
 TTL_S = 43_200
 BATCH = 500
@@ -51,27 +53,27 @@ class Worker:
         self.subscriber = Subscriber(self.port)
         return {}
 
-    def burst(self, count: int, name: str) -> dict[str, Any]:
+    def burst(self, count: int, first: int) -> dict[str, Any]:
         """All at once, in pipelines of BATCH events, each closed by one WAIT."""
         began = time.monotonic_ns()
         for start in range(0, count, BATCH):
             pipe = self.client.pipeline(transaction=False)
             for index in range(start, min(start + BATCH, count)):
-                key, value = f"{name}:{index}", f"user{index}"
+                key, value = address(first + index), f"user{index}"
                 pipe.set(key, value, ex=TTL_S)
                 pipe.publish(CHANNEL, f"{key}\0{value}")
             pipe.execute_command("WAIT", 1, WAIT_MS)
             pipe.execute()
         return {"began_ns": began, "acknowledged_ns": time.monotonic_ns()}
 
-    def pace(self, rate: int, seconds: float, name: str) -> dict[str, Any]:
+    def pace(self, rate: int, seconds: float, first: int) -> dict[str, Any]:
         """One after the other at `rate`; each is acknowledged by the replica before the next is sent."""
         sent_ns: dict[str, int] = {}
         acknowledged_ns: dict[str, int] = {}
         began = time.monotonic()
         for index in range(int(rate * seconds)):
             time.sleep(max(0.0, began + index / rate - time.monotonic()))
-            key, value = f"{name}:{index}", f"user{index}"
+            key, value = address(first + index), f"user{index}"
             sent_ns[key] = time.monotonic_ns()
             pipe = self.client.pipeline(transaction=False)
             pipe.set(key, value, ex=TTL_S)
@@ -103,12 +105,13 @@ class Worker:
         """Microseconds for one GET of a key that is there."""
         pipe = self.client.pipeline(transaction=False)
         for index in range(count):
-            pipe.set(f"10.0.0.{index}", f"user{index}")
+            pipe.set(address(index), f"user{index}")
         pipe.execute()
         get = self.client.get
+        keys = [address(index) for index in range(count)]
         began = time.perf_counter()
         for index in range(rounds):
-            get(f"10.0.0.{index % count}")
+            get(keys[index % count])
         return {"us": (time.perf_counter() - began) / rounds * 1e6}
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import trio
 
 import proxyagent
+from tests.benchmark.keys import address
 
 WINDOW = 20_000
 BATCH = 500
@@ -40,11 +41,11 @@ class Worker:
         self.seen_ns: dict[str, int] = {}
         self.longest_stall_s = 0.0
 
-    async def burst(self, count: int, name: str) -> dict[str, Any]:
+    async def burst(self, count: int, first: int) -> dict[str, Any]:
         login, made = self.agent.login, []
         began = time.monotonic_ns()
         for index in range(count):
-            made.append(login(f"{name}:{index}", user=f"user{index}"))
+            made.append(login(address(first + index), user=f"user{index}"))
             if index % BATCH == BATCH - 1:
                 await trio.sleep(0)
                 if index >= WINDOW:
@@ -52,7 +53,7 @@ class Worker:
         await self.acknowledged(made[-1])
         return {"began_ns": began, "acknowledged_ns": time.monotonic_ns()}
 
-    async def pace(self, rate: int, seconds: float, name: str, levels: list[str]) -> dict[str, Any]:
+    async def pace(self, rate: int, seconds: float, first: int, levels: list[str]) -> dict[str, Any]:
         sent_ns: dict[str, int] = {}
         acknowledged_ns: dict[str, dict[str, int]] = {level: {} for level in levels}
 
@@ -64,7 +65,7 @@ class Worker:
         async with trio.open_nursery() as nursery:
             for index in range(int(rate * seconds)):
                 await trio.sleep_until(began + index / rate)
-                key = f"{name}:{index}"
+                key = address(first + index)
                 sent_ns[key] = time.monotonic_ns()
                 session = self.agent.login(key, user=f"user{index}")
                 for level in levels:
@@ -80,10 +81,10 @@ class Worker:
             return {"error": f"{key} was not acknowledged within {within_s:g} s"}
         return {"began_ns": began, "acknowledged_ns": time.monotonic_ns()}
 
-    async def make(self, count: int, name: str) -> dict[str, Any]:
+    async def make(self, count: int, first: int) -> dict[str, Any]:
         """Logins that nobody waits for."""
         for index in range(count):
-            self.agent.login(f"{name}:{index}", user=f"user{index}")
+            self.agent.login(address(first + index), user=f"user{index}")
         return {}
 
     async def wait_isolated(self, isolated: bool, within_s: float) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class Worker:
         return {"seen_ns": self.seen_ns}
 
     async def lookup(self, count: int, rounds: int, shuffled: bool = False) -> dict[str, Any]:
-        keys = [f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}" for index in range(count)]
+        keys = [address(index) for index in range(count)]
         for start in range(0, count, BATCH):
             for key in keys[start : start + BATCH]:
                 self.agent.login(key, user=key)

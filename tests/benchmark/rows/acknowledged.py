@@ -15,14 +15,14 @@ def measure(bench: Bench) -> list[Figure]:
     seconds = bench.scaled(10, 2)
     with open_redis(bench.place("acknowledged-redis")) as redis:
         peer = peer_crew(redis)
-        pace(peer, RATE, 1.0, "warm")
-        theirs = median(pace(peer, RATE, seconds, "p").acknowledged_ms["site"])
+        pace(peer, RATE, 1.0)
+        theirs = median(pace(peer, RATE, seconds).acknowledged_ms["site"])
     with open_farm(bench.place("acknowledged")) as farm:
         farm.start_pair()
         crew = our_crew(farm)
-        pace(crew, RATE, 1.0, "warm", levels=["site"])
-        master = median(pace(crew, RATE, seconds, "m", levels=["master"]).acknowledged_ms["master"])
-        site = median(pace(crew, RATE, seconds, "s", levels=["site"]).acknowledged_ms["site"])
+        pace(crew, RATE, 1.0, levels=["site"])
+        master = median(pace(crew, RATE, seconds, levels=["master"]).acknowledged_ms["master"])
+        site = median(pace(crew, RATE, seconds, levels=["site"]).acknowledged_ms["site"])
     sync_ms = fdatasync_ms(str(bench.folder))
     site_max = P50_MS_MAX + sync_ms
     name = "Redis WAIT 1"

@@ -6,6 +6,7 @@ from tests.benchmark.children import RowFailed, worker
 from tests.benchmark.farm import open_farm
 from tests.benchmark.figures import Figure, percentile
 from tests.benchmark.job import Bench
+from tests.benchmark.keys import block
 
 FOLLOWERS = 1_000
 RATE = 5_000
@@ -25,7 +26,7 @@ def measure(bench: Bench) -> list[Figure]:
         farm.children.append(swarm)
         agent = farm.agents[1]
         cpu_s, began = agent.cpu_s(), time.monotonic()
-        done = publisher.ask(seconds * 3 + 30.0, do="pace", rate=RATE, seconds=seconds, name="f", levels=[])
+        done = publisher.ask(seconds * 3 + 30.0, do="pace", rate=RATE, seconds=seconds, first=block(), levels=[])
         cores = (agent.cpu_s() - cpu_s) / (time.monotonic() - began)
         seen = swarm.ask(60.0, do="stamps")
     if seen["linked"] < count:

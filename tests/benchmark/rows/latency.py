@@ -16,13 +16,13 @@ def measure(bench: Bench) -> list[Figure]:
     seconds = bench.scaled(10, 2)
     with open_redis(bench.place("latency-redis")) as redis:
         peer = peer_crew(redis)
-        pace(peer, RATE, 1.0, "warm")
-        theirs = pace(peer, RATE, seconds, "p")
+        pace(peer, RATE, 1.0)
+        theirs = pace(peer, RATE, seconds)
     with open_farm(bench.place("latency")) as farm:
         farm.start_pair()
         crew = our_crew(farm)
-        pace(crew, RATE, 1.0, "warm", levels=[])
-        ours = pace(crew, RATE, seconds, "p", levels=[])
+        pace(crew, RATE, 1.0, levels=[])
+        ours = pace(crew, RATE, seconds, levels=[])
     name = "Redis PUBLISH"
     p50_met = ours.p50_ms <= P50_MS_MAX and ours.p50_ms <= P50_TIMES_PEER_MAX * theirs.p50_ms
     p50_budget = f"<= {P50_MS_MAX} ms and <= {P50_TIMES_PEER_MAX} x"

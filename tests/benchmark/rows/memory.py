@@ -6,6 +6,7 @@ from tests.benchmark.children import RowFailed
 from tests.benchmark.farm import open_farm
 from tests.benchmark.figures import Figure
 from tests.benchmark.job import Bench
+from tests.benchmark.keys import address, block
 from tests.benchmark.peer import open_redis
 
 SESSIONS = 500_000
@@ -23,7 +24,7 @@ def measure(bench: Bench) -> list[Figure]:
         for start in range(0, count, 10_000):
             pipe = client.pipeline(transaction=False)
             for index in range(start, start + 10_000):
-                pipe.set(f"b:{index}", f"user{index}", ex=43_200)
+                pipe.set(address(index), f"user{index}", ex=43_200)
             pipe.execute()
         theirs = (server.rss_bytes() - before) / count
     with open_farm(bench.place("memory")) as farm:
@@ -31,7 +32,7 @@ def measure(bench: Bench) -> list[Figure]:
         publisher, follower = farm.proxy("p0"), farm.proxy("p1")
         agent = farm.agents[1]
         before_agent, before_proxy = agent.rss_bytes(), follower.rss_bytes()
-        publisher.ask(240.0, do="burst", count=count, name="b")
+        publisher.ask(240.0, do="burst", count=count, first=block())
         answer = follower.ask(60.0, do="wait_count", count=count, within_s=50.0)
         if "error" in answer:
             raise RowFailed(answer["error"])

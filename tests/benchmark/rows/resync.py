@@ -13,6 +13,7 @@ from tests.benchmark.children import Child, RowFailed, worker
 from tests.benchmark.farm import Farm, open_farm
 from tests.benchmark.figures import Figure, median
 from tests.benchmark.job import Bench
+from tests.benchmark.keys import block
 
 SESSIONS = 1_000_000
 DIFFERENCES = 100
@@ -31,7 +32,7 @@ def measure(bench: Bench) -> list[Figure]:
         farm.listen = {number: f"127.0.0.1:{port}" for number, port in zip((1, 2), own_ports, strict=True)}
         farm.start_pair()
         filler = farm.proxy("p0")
-        filler.ask(240.0, do="burst", count=count, name="b")
+        filler.ask(240.0, do="burst", count=count, first=block())
         other = farm.proxy("p1")
         _right(other.ask(240.0, do="wait_count", count=count, within_s=230.0))
         equal_bytes = _equal(wire, other)
@@ -66,9 +67,9 @@ def _apart(farm: Farm, wire: Child, filler: Child, other: Child, count: int) -> 
     """Bytes and seconds until both proxies know all, from the moment the healed one is linked again."""
     wire.ask(do="cut", proxy=other.name)
     _right(other.ask(do="wait_isolated", isolated=True, within_s=20.0))
-    other.ask(do="make", count=DIFFERENCES // 2, name="x")
+    other.ask(do="make", count=DIFFERENCES // 2, first=block())
     farm.agents[1].kill()
-    filler.ask(do="burst", count=DIFFERENCES // 2, name="y")
+    filler.ask(do="burst", count=DIFFERENCES // 2, first=block())
     before = wire.ask(do="bytes", proxy=other.name)["bytes"]
     wire.ask(do="heal")
     _right(other.ask(do="wait_isolated", isolated=False, within_s=20.0))

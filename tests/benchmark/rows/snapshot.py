@@ -10,6 +10,7 @@ from tests.benchmark.children import RowFailed
 from tests.benchmark.farm import open_farm
 from tests.benchmark.figures import Figure
 from tests.benchmark.job import Bench
+from tests.benchmark.keys import address, block
 from tests.benchmark.peer import open_redis, wait_for
 
 SESSIONS = 1_000_000
@@ -28,7 +29,7 @@ def measure(bench: Bench) -> list[Figure]:
     with open_farm(folder, agent_program=("-m", "tests.benchmark.agent_program")) as farm:
         farm.start_pair()
         filler = farm.proxy("p0")
-        filler.ask(FILL_WITHIN_S, do="burst", count=count, name="b")
+        filler.ask(FILL_WITHIN_S, do="burst", count=count, first=block())
         farm.wait_roles({1: "master", 2: "slave"}, within_s=60.0)
         began_ns = time.monotonic_ns()
         learner = farm.proxy("p1")
@@ -59,7 +60,7 @@ def _peer(bench: Bench, count: int) -> float:
         for start in range(0, count, 10_000):
             pipe = client.pipeline(transaction=False)
             for index in range(start, min(start + 10_000, count)):
-                pipe.set(f"b:{index}", f"user{index}", ex=43_200)
+                pipe.set(address(index), f"user{index}", ex=43_200)
             pipe.execute()
         follower = redis.Redis(port=farm.ports[1])
         farm.start_server(farm.ports[1])

@@ -19,11 +19,11 @@ def measure(bench: Bench) -> list[Figure]:
     with open_redis(bench.place("throughput-redis")) as redis, open_farm(bench.place("throughput")) as farm:
         farm.start_pair()
         crew, peer = our_crew(farm), peer_crew(redis)
-        burst(crew, 5_000, 0, "warm")
-        burst(peer, 5_000, 0, "warm")
+        burst(crew, 5_000, 0)
+        burst(peer, 5_000, 0)
         for number in range(ROUNDS):
-            ours.append(burst(crew, count, 5_000 + number * count, f"b{number}"))
-            peers.append(burst(peer, peer_count, 5_000 + number * peer_count, f"b{number}"))
+            ours.append(burst(crew, count, 5_000 + number * count))
+            peers.append(burst(peer, peer_count, 5_000 + number * peer_count))
     rate, peer_rate = median(ours), median(peers)
     name = "Redis SET + PUBLISH + WAIT 1"
     met = rate >= EVENTS_A_SECOND_MIN

@@ -24,13 +24,13 @@ def measure(bench: Bench) -> list[Figure]:
         for name, farm in (("plain", plain), ("tls", secured)):
             farm.start_pair()
             crews[name] = our_crew(farm)
-            burst(crews[name], 5_000, 0, "warm")
+            burst(crews[name], 5_000, 0)
         for number in range(ROUNDS):
             for name, crew in crews.items():
-                rates[name].append(burst(crew, count, 5_000 + number * count, f"b{number}"))
-        for number in range(ROUNDS):
+                rates[name].append(burst(crew, count, 5_000 + number * count))
+        for _ in range(ROUNDS):
             for name, crew in crews.items():
-                p50_ms[name].append(pace(crew, RATE, seconds / ROUNDS, f"p{number}", levels=[]).p50_ms)
+                p50_ms[name].append(pace(crew, RATE, seconds / ROUNDS, levels=[]).p50_ms)
     with_tls, without = median(rates["tls"]), median(rates["plain"])
     more_ms = median(p50_ms["tls"]) - median(p50_ms["plain"])
     return [
