@@ -78,15 +78,15 @@ class ProxyAgent:
 
     def sessions(self, user: str | None = None) -> tuple[Session, ...]:
         """All sessions that are logged in now, or those of one user. Takes seconds for a million."""
-        return self._shell.call(lambda client, now: client.sessions(user, now))
+        return self._shell.call(lambda client, now: client.service.sessions(user, now))
 
     def idle_left_s(self, session: Session) -> float:
         """How long a session may stay idle from now on; 0 when it is over. Its lifetime may end earlier."""
-        return self._shell.call(lambda client, now: client.idle_left_s(session, now))
+        return self._shell.call(lambda client, now: client.service.idle_left_s(session, now))
 
     def lifetime_left_s(self, session: Session) -> float:
         """How long a session may live from now on, whatever its user does; 0 when it is over."""
-        return self._shell.call(lambda client, now: client.lifetime_left_s(session, now))
+        return self._shell.call(lambda client, now: client.service.lifetime_left_s(session, now))
 
     def notices(self) -> Subscription:
         """What happens from now on, as an asynchronous iterator; each call is a subscription of its own.
@@ -126,7 +126,9 @@ class ProxyAgent:
         The same user with the same attributes is a touch and gets the session that exists. Raises LimitExceeded when
         an argument is over its bound or the table is full, and nothing for the network.
         """
-        return self._shell.call(lambda client, now: client.login(key, user, attributes, idle_timeout, lifetime, now))
+        return self._shell.call(
+            lambda client, now: client.service.login(key, user, attributes, idle_timeout, lifetime, now)
+        )
 
     def logout(self, key: str | None = None, *, user: str | None = None) -> tuple[Session, ...]:
         """Log out whoever is under `key`, or `user` everywhere; returns the sessions that ended here.
@@ -136,7 +138,7 @@ class ProxyAgent:
         """
         if (key is None) == (user is None):
             raise TypeError("logout takes a key or user=..., and not both")
-        return self._shell.call(lambda client, now: client.logout(key, user, now))
+        return self._shell.call(lambda client, now: client.service.logout(key, user, now))
 
     def touch(self, key: str) -> bool:
         """Note activity under `key`; returns whether anybody is logged in there."""
@@ -167,7 +169,7 @@ class ProxyAgent:
             raise NotAcknowledged(f"not acknowledged at level {level} within {timeout:g} s ({why})", reached)
 
     def _reached(self, what: Session | Ended) -> Level:
-        return self._shell.call(lambda client, now: client.reached(what))
+        return self._shell.call(lambda client, now: client.service.reached(what))
 
     async def resync(self, timeout: float = 10.0) -> Resynced:
         """Compare the copy with the master's table now, both ways; returns what was moved.

@@ -79,7 +79,9 @@ class Shell:
         with self.guard:
             self.check()
             try:
-                answer = ask(self.client, self.clock.read())
+                now = self.clock.read()
+                self.client.notice_pause(now)
+                answer = ask(self.client, now)
             except (Error, WrongType):
                 raise
             except Exception as error:
@@ -234,7 +236,7 @@ class Shell:
         """Report what was seen, wait until the site has it, at most so long, and say farewell."""
         with self.guard:
             if self.failure is None:
-                self.client.flush(self.clock.read())
+                self.client.service.flush(self.clock.read())
         self.step(events.Changed())
         with trio.move_on_after(timeout_s):
             while self.failure is None and self.client.outbox.events and not self.client.isolated:

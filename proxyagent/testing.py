@@ -71,7 +71,10 @@ class FakeProxyAgent(ProxyAgent):
 
     def isolate(self, isolated: bool = True) -> None:
         """Let the AuthAgent be gone, or back again."""
-        self.shell.client.pretend(isolated, self._read())
+        client, now = self.shell.client, self._read()
+        client.isolated = isolated
+        client.isolated_since = now.monotonic_s, client.cache.clock.now_ms(now)
+        client.cache.answer_again()
 
     @property
     def synchronised(self) -> bool:

@@ -3,8 +3,8 @@
 Rules of this file:
 
 - One door: whatever happens outside enters through `step(event, now)` and leaves as commands. What the host program
-  does needs its answer at once and goes to the cache, through the methods at the end; that something must leave
-  because of it is the event Changed.
+  does needs its answer at once and goes through `service`; that something must leave because of it is the event
+  Changed.
 - It routes and orders. What is said on a link decides Conversation, whom to dial decides Failover, what a login
   means decides Cache.
 - `deadline` is monotonic seconds; the caller steps DeadlinePassed when it is there, and may do so at any time.
@@ -22,15 +22,15 @@ from protocol.liveness import Punctuality
 from protocol.messages import Farewell, Message
 from protocol.stamp import Now
 from protocol.table import Merged
-from proxyagent.core import commands, events, inputs
+from proxyagent.core import commands, events
 from proxyagent.core.cache import Cache
 from proxyagent.core.conversation import Conversation, Progress, Refused
 from proxyagent.core.endings import Endings
 from proxyagent.core.failover import Failover
-from proxyagent.core.outbox import Level, Outbox
+from proxyagent.core.outbox import Outbox
+from proxyagent.core.service import Service
 from proxyagent.core.settings import Dice, Settings
 from proxyagent.notices import AgentFound, AgentLost, AgentRefused, Resynced
-from proxyagent.session import Ended, Session
 
 Commands: TypeAlias = list[commands.Command]
 
@@ -53,6 +53,7 @@ class Client:
         self.outbox = Outbox(codec.encode_payloads, settings.outbox_events_max)
         self.cache = Cache(settings, self.outbox, dice.getrandbits(64))
         self.endings = Endings(self.cache)
+        self.service = Service(self.cache, self.outbox, self.endings)
         self.conversation: Conversation | None = None
         self.isolated = True
         self.last_refusal = ""
@@ -66,7 +67,7 @@ class Client:
         self._failover = Failover(settings.agents, settings.site)
         self._refusals: dict[int, str] = {}
         self._farewell: Farewell | None = None
-        self._isolated_since: tuple[float, int] = (now.monotonic_s, 0)
+        self.isolated_since: tuple[float, int] = (now.monotonic_s, 0)
         self._upkeep_due_s = now.monotonic_s
         self._accept_any_time = False
         self._pause_after_ms = 0
@@ -201,7 +202,7 @@ class Client:
         if not talk.following:
             return []
         self.isolated = True
-        self._isolated_since = now.monotonic_s, self.cache.clock.now_ms(now)
+        self.isolated_since = now.monotonic_s, self.cache.clock.now_ms(now)
         return [
             commands.Notify(AgentLost(talk.name.id, text)),
             commands.Log("agent.lost", "warning", {"agent": talk.name.id, "site": talk.name.site, "reason": text}),
@@ -328,7 +329,7 @@ class Client:
         keep = self.settings.keep_sessions
         if keep == "until-expiry":
             return
-        since_s, since_ms = self._isolated_since
+        since_s, since_ms = self.isolated_since
         if now.monotonic_s - since_s >= (GONE_AFTER_S if keep == "drop" else keep):
             self.cache.stop_answering(since_ms)
 
@@ -385,7 +386,7 @@ class Client:
         link = self.conversation.link
         return [commands.Send(link, message) for message in messages]
 
-    # -- what the host program asks --------------------------------------------------------------------------------
+    # -- what the shell asks -----------------------------------------------------------------------------------------
 
     @property
     def synchronised(self) -> bool:
@@ -396,71 +397,3 @@ class Client:
     def hurry(self) -> bool:
         """Whether what has just been put into the outbox should leave at once instead of at the end of the tick."""
         return self.conversation is not None and self.conversation.asked and not self.outbox.unacknowledged
-
-    def sessions(self, user: str | None, now: Now) -> tuple[Session, ...]:
-        """All sessions shown now, or those of one user."""
-        return self.cache.sessions(now, None if user is None else inputs.user(user, self.settings.user_names))
-
-    def idle_left_s(self, session: Session, now: Now) -> float:
-        """How long a session may stay idle from now on."""
-        active_at_ms = self.cache.active_at_ms(session, now)
-        if active_at_ms is None:
-            return 0.0
-        return max(0.0, (active_at_ms - self.cache.clock.now_ms(now)) / 1000 + session.idle_timeout_s)
-
-    def lifetime_left_s(self, session: Session, now: Now) -> float:
-        """How long a session may live from now on."""
-        return max(0.0, (session.expires_at_ms - self.cache.clock.now_ms(now)) / 1000)
-
-    def pretend(self, isolated: bool, now: Now) -> None:
-        """For tests without links: let an agent serve, or none."""
-        self.isolated = isolated
-        self._isolated_since = now.monotonic_s, self.cache.clock.now_ms(now)
-        self.cache.answer_again()
-
-    def flush(self, now: Now) -> None:
-        """Put into the outbox whatever was seen and not reported yet: this process is leaving."""
-        self.cache.shown.flush(now, self.cache.clock.now_ms(now))
-
-    def login(
-        self,
-        key: str,
-        user: str,
-        attributes: inputs.GivenAttributes | None,
-        idle_timeout_s: float | None,
-        lifetime_s: float | None,
-        now: Now,
-    ) -> Session:
-        """Log a user in. Raises LimitExceeded before anything has changed."""
-        self.notice_pause(now)
-        settings = self.settings
-        done = self.cache.login(
-            inputs.key(key),
-            inputs.user(user, settings.user_names),
-            inputs.attributes(attributes),
-            inputs.idle_timeout_s(idle_timeout_s, settings.idle_timeout_s),
-            inputs.lifetime_ms(lifetime_s, settings.max_lifetime_ms),
-            now,
-        )
-        self.endings.logged_in(done)
-        return done.session
-
-    def logout(self, key: str | None, user: str | None, now: Now) -> Ended:
-        """Log out whoever is under a key, or a user everywhere."""
-        self.notice_pause(now)
-        if key is not None:
-            ended = self.cache.logout_key(inputs.key(key), now)
-        else:
-            assert user is not None, "a logout names a key or a user"
-            ended = self.cache.logout_user(inputs.user(user, self.settings.user_names), now)
-        self.endings.logged_out(ended)
-        return ended
-
-    def reached(self, what: Session | Ended) -> Level:
-        """How far the changes that made `what` have got. A session that no report carries any more gets a new one."""
-        reached = self.outbox.reached(what.batch) if what.batch else None
-        if reached is not None:
-            return reached
-        again = [each for each in ((what,) if isinstance(what, Session) else what) if self.cache.report_again(each)]
-        what.batch = again[-1].batch if again else 0
-        return "local"

@@ -137,7 +137,8 @@ class Bench:
     # -- what the host program does ----
 
     def login(self, key: str, user: str = "alice", **more: Any) -> Any:
-        return self.client.login(
+        self.client.notice_pause(self.now)
+        return self.client.service.login(
             key, user, more.get("attributes"), more.get("idle_timeout_s"), more.get("lifetime_s"), self.now
         )
 
@@ -145,7 +146,7 @@ class Bench:
         return self.client.cache.lookup(key, self.now, touch=touch)
 
     def logout(self, key: str | None = None, user: str | None = None) -> Any:
-        return self.client.logout(key, user, self.now)
+        return self.client.service.logout(key, user, self.now)
 
     def leave(self) -> list[Changes]:
         """The tick is over; what was reported."""

@@ -78,7 +78,7 @@ def test_users_are_lowered_in_every_question() -> None:
     """With user_names = "lower", Alice logs in and aLICE logs out."""
     bench = Bench(user_names="lower")
     bench.login("k", "Alice")
-    assert len(bench.client.sessions("ALICE", bench.now)) == 1
+    assert len(bench.client.service.sessions("ALICE", bench.now)) == 1
     assert len(bench.logout(user="aLICE")) == 1
 
 
@@ -152,5 +152,5 @@ def test_a_session_that_nobody_reports_any_more_is_reported_again() -> None:
         bench.login(f"k{number}")
     assert bench.client.outbox.lost
     before = session.batch
-    assert bench.client.reached(session) == "local"
+    assert bench.client.service.reached(session) == "local"
     assert session.batch > before

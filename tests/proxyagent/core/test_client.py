@@ -139,14 +139,14 @@ def test_levels_are_told_to_those_who_wait() -> None:
     bench = started()
     bench.serve()
     session = bench.login("a")
-    assert bench.client.reached(session) == "local"
+    assert bench.client.service.reached(session) == "local"
     bench.leave()
     bench.hear(wire.Acknowledgement(1, 0, ()))
-    assert bench.client.reached(session) == "master"
+    assert bench.client.service.reached(session) == "master"
     bench.hear(wire.Acknowledgement(1, 1, ("1", "2")))
-    assert bench.client.reached(session) == "site"
+    assert bench.client.service.reached(session) == "site"
     ended = bench.logout("nobody")
-    assert bench.client.reached(ended) == "local"
+    assert bench.client.service.reached(ended) == "local"
 
 
 def test_keep_sessions_until_expiry_goes_on_for_ever() -> None:
