@@ -35,3 +35,14 @@ def test_an_index_is_a_set_of_handles_a_name(steps: list[tuple[str, object, int]
     assert set(index) == set(plain) and len(index) == len(plain)
     for name in "abc":
         assert sorted(index.get(name)) == sorted(plain.get(name, ()))
+
+
+def test_a_name_with_nobody_under_it_is_not_kept() -> None:
+    """Neither after one handle nor after many: names of users long gone cost nothing."""
+    index = Index()
+    for count in (1, 2, 9):
+        index.add_all(["a"] * count, list(range(count)))
+        for handle in range(count):
+            assert len(index) == 1
+            index.remove("a", handle)
+        assert len(index) == 0 and list(index.get("a")) == []

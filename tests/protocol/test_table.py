@@ -82,6 +82,8 @@ def test_a_conflict_needs_two_users_and_the_latest() -> None:
     table.merge(logged_in(1, login(at=NOW_MS - 2)), NOW_MS)
     table.merge(logged_in(2, login(at=NOW_MS - 1)), NOW_MS)
     assert shown(table) == login_id(2)
+    table.merge(logged_in(3, login(user="bob", at=NOW_MS - 60_000)), NOW_MS)
+    assert shown(table) == login_id(2)
     table = new_table()
     table.merge(logged_in(1, login(at=NOW_MS - 60_002)), NOW_MS)
     table.merge(logged_in(2, login(user="bob", at=NOW_MS - 60_001)), NOW_MS)
@@ -300,6 +302,16 @@ def test_a_slice_is_about_as_large_as_asked() -> None:
     sizes = [len(batch) for batch in table.slices(NOW_MS, 100)]
     assert sum(sizes) == 2_250 and max(sizes) <= 100 + 255 and sizes[:3] == [100, 100, 50]
     assert list(new_table().slices(NOW_MS)) == []
+
+
+def test_slices_leave_out_what_everybody_would_refuse() -> None:
+    """Records past expires_at + 2 x max clock offset stay here until swept, and are offered to nobody."""
+    table = new_table()
+    made = [login("a"), login("b", expires_at=NOW_MS + 1), login("c", expires_at=NOW_MS + 2)]
+    table.merge(all_logged_in(range(3), made), NOW_MS)
+    (batch,) = table.slices(NOW_MS + 2 * OFFSET_MS + 1)
+    assert batch.logins[0].keys == ["a", "c"] and table.records == 3
+    assert new_table().merge(batch, NOW_MS + 2 * OFFSET_MS + 1).refused == 0
 
 
 def test_activity_since_a_time_is_told() -> None:
