@@ -14,6 +14,8 @@ Rules of this file:
 Source: DESIGN section 4.
 """
 
+import math
+
 from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.commands import Command
@@ -87,7 +89,9 @@ class Agent:
 
     @property
     def deadline(self) -> float | None:
-        """The monotonic time at which to step DeadlinePassed, or None before Started."""
+        """The monotonic time at which to step DeadlinePassed; None before Started, infinity after Exit."""
+        if self.duty.left:
+            return math.inf
         return None if self._tick_s is None else min(self._due_s())
 
     def _due_s(self) -> list[float]:
@@ -96,6 +100,8 @@ class Agent:
 
     def step(self, event: Event, now: Now) -> list[Command]:
         """Take in one event and return what is to be done, in order. Never blocks."""
+        if self.duty.left:
+            return [do.Close(event.link, Code.STOPPING, "stopping")] if isinstance(event, on.LinkOpened) else []
         commands = self._wake(now)
         match event:
             case on.MessagesReceived():
@@ -175,6 +181,8 @@ class Agent:
     # -- links ----------------------------------------------------------------------------------------------------
 
     def _opened(self, event: on.LinkOpened, now: Now) -> list[Command]:
+        if event.dialled:
+            self.election.dialling = False
         first = self.peers.named(event.kind, event.id)
         verdict, commands = self._doorway.knock(event, first, now)
         match verdict:
@@ -183,12 +191,11 @@ class Agent:
             case "replace":
                 assert first is not None, "only a first link can be replaced"
                 self.duty.dismiss(first)
+                commands += self._doorway.answered(first)  # a process that dials is alive
                 commands.append(do.Close(first.link, Code.SUPERSEDED, "a newer link of the same process"))
                 return commands + self._enter(event, now)
             case "wait":
                 return [*commands, do.Send((event.link,), self.pulse.undecided(now))]
-        if event.dialled:
-            self.election.dialling = False
         return commands
 
     def _enter(self, event: on.LinkOpened, now: Now) -> list[Command]:
@@ -199,9 +206,16 @@ class Agent:
     def _closed(self, event: on.LinkClosed, now: Now) -> list[Command]:
         peer = self.peers.get(event.link)
         if peer is None:
-            self._doorway.left(event.link)
+            self._left(event.link)
             return []
         return self._gone(peer, event.code, event.text, event.proven_dead, now)
+
+    def _left(self, link: int) -> None:
+        """A link that was not let in is gone: if it waited for a first one to answer, nobody does any more."""
+        waited = self._doorway.left(link)
+        first = None if waited is None else self.peers.named(waited.kind, waited.id)
+        if first is not None and first.rival == link:
+            first.rival = first.ping_deadline_s = None
 
     def _close(self, peer: Peer, code: Code, text: str, now: Now) -> list[Command]:
         return [do.Close(peer.link, code, text), *self._gone(peer, code, text, False, now)]

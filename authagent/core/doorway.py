@@ -59,9 +59,9 @@ class Doorway:
         """The first link is gone, or silent: who waited for its place, if anybody."""
         return None if first.rival is None else self.waiting.pop(first.rival, None)
 
-    def left(self, link: int) -> bool:
-        """A link is gone; whether it was one that waited here."""
-        return self.waiting.pop(link, None) is not None
+    def left(self, link: int) -> LinkOpened | None:
+        """A link is gone: if it was one that waited here, what it was."""
+        return self.waiting.pop(link, None)
 
     @property
     def _ours_stays(self) -> bool:

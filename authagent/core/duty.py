@@ -55,6 +55,7 @@ class Duty:
     clock: ClusterClock
     unsure_until_s: float | None = None
     stopping_until_s: float | None = None
+    left: bool = False  # Exit was said: nothing is done any more
     _woke_ms: int = 0
     _fence: int | None = None
     _alarmed: str = ""
@@ -128,6 +129,8 @@ class Duty:
     def dismiss(self, peer: Peer) -> None:
         """A link counts no more."""
         self.peers.leave(peer)
+        if peer.is_partner:
+            self.election.yielding, self._fence = False, None
         self.resync.close(peer.link)
         self.replication.leave(peer.link)
         if self.replication.lead == peer.link:
@@ -140,7 +143,6 @@ class Duty:
         commands: list[Command] = [do.Log("link.lost", "info", keys)]
         if not peer.is_partner:
             return commands
-        self._fence = None
         now_s = now.monotonic_s
         if code in REFUSALS:
             return commands + self._refused(REFUSALS[code], text, now)
@@ -150,8 +152,7 @@ class Duty:
 
     def dial_failed(self, event: on.DialFailed, now: Now) -> list[Command]:
         """The partner could not be reached, or would not have us."""
-        if event.refused in REFUSALS:
-            self.election.dialling = False
+        if event.refused in REFUSALS and self.peers.partner is None:
             return self._refused(REFUSALS[event.refused], event.text, now)
         verdict = self.election.dial_failed(now.monotonic_s, refused="", proven_dead=event.proven_dead)
         return self._act(verdict, now)
@@ -174,11 +175,17 @@ class Duty:
             return []
         if abs(peer.wall_offset_ms) > self.settings.max_clock_offset_ms:
             return self._clock(peer, now)
+        if message.unsure and message.role == Role.STARTING:
+            return []  # we wait at its door: its word says nothing of its role (Pulse.undecided)
         self._alarmed = ""
         commands: list[Command] = []
+        if message.term > self.election.term_seen:
+            commands.append(do.PersistTerm(message.term))
         if self.unsure_until_s is not None and (message.echo_ms or 0) >= self._woke_ms:
             commands += self._sure(now)
         commands += self._act(self.election.partner_heard(Role(message.role), message.term), now)
+        if self.election.role == Role.MASTER != message.role and peer.link == self.replication.lead:
+            self.replication.unfollow()  # the split is over: the partner has yielded
         if peer.link == self.replication.lead:
             self.replication.heard(message.log_id, message.sequence)
             commands += self.pulse.judge_lead(peer, message, now)
@@ -201,7 +208,9 @@ class Duty:
             self._alarmed = "clock"
             commands.append(do.Log("partner.clock", "alarm", {"partner": peer.id, "ahead_s": round(apart_s, 1)}))
         self.dismiss(peer)
-        self.election.partner_lost(now.monotonic_s, proven_dead=True, farewell=False)
+        serves = theirs == Role.MASTER
+        verdict = self.election.partner_lost(now.monotonic_s, proven_dead=not serves, farewell=False)
+        commands += self._act(verdict, now)
         return commands + (self._promote(now) if self.election.role != Role.MASTER else [])
 
     @property
@@ -355,7 +364,7 @@ class Duty:
 
     def _leave(self) -> list[Command]:
         """Say farewell to the slave first, so that it serves when the proxies come."""
-        self.stopping_until_s = None
+        self.stopping_until_s, self.left = None, True
         partner = self.peers.partner
         commands: list[Command] = []
         if partner is not None:

@@ -12,7 +12,8 @@ States (DESIGN section 4):
 
     STARTING --- attempts used up, or partner is starting too and this is the lower id ---> MASTER
     STARTING --- partner is master ---------------------------------------------------------> SLAVE
-    SLAVE    --- link to the master lost: STARTING again, with few and quick attempts
+    SLAVE    --- link to the master lost: STARTING again (`seeking`), with few and quick attempts; a partner that
+                 starts anew meanwhile finds a slave whose master is gone, and follows it
     SLAVE    --- partner starts anew, or took its leave in order ---------------------------> MASTER
     MASTER   --- partner is master too, and has the greater (term, lower id): yields -------> SLAVE
 """
@@ -57,6 +58,7 @@ class Election:
     partner_role: Role | None = None
     partner_term: int = 0
     refused: str = ""
+    seeking: bool = False
     yielding: bool = False
     dialling: bool = False
     deadline: float | None = None
@@ -84,12 +86,17 @@ class Election:
         self.term = self.term_seen
         self._settled(now_s)
 
+    @property
+    def said(self) -> Role:
+        """The role that the partner is told: whoever seeks a lost master is a slave that lacks one."""
+        return Role.SLAVE if self.seeking else self.role
+
     def partner_heard(self, role: Role, term: int) -> Verdict:
         """A heartbeat of the partner."""
         self.partner, self.partner_role, self.partner_term = Partner.LINKED, role, term
         self.term_seen = max(self.term_seen, term)
         self.refused = ""
-        match self.role, role:
+        match self.said, role:
             case Role.STARTING | Role.SLAVE, Role.MASTER:
                 return Verdict.FOLLOW
             case (Role.STARTING, Role.STARTING) | (Role.SLAVE, Role.SLAVE) if self._lower:
@@ -130,7 +137,7 @@ class Election:
         if farewell and self.role == Role.SLAVE:
             return Verdict.PROMOTE
         if self.role == Role.SLAVE:
-            self.role = Role.STARTING
+            self.role, self.seeking = Role.STARTING, True
             return self._seek(self.settings.retry_attempts, self.settings.retry_interval_s, now_s)
         self._attempts_left -= 1
         return self._again(now_s)
@@ -138,6 +145,8 @@ class Election:
     def dial_failed(self, now_s: float, *, refused: str, proven_dead: bool) -> Verdict:
         """An attempt came to nothing."""
         self.dialling = False
+        if self.partner == Partner.LINKED:
+            return Verdict.NOTHING  # the partner's own attempt was quicker
         if refused:
             return self.partner_refused(refused, now_s)
         self.refused = ""
@@ -151,6 +160,7 @@ class Election:
         """The partner lives and will not have us: serve nobody unless we serve already, and keep trying."""
         self.refused = reason
         self.partner, self.partner_role, self.dialling = Partner.SILENT, None, False
+        self.seeking = False
         if self.role == Role.SLAVE:
             self.role = Role.STARTING
         self._attempts_left = self.settings.connect_attempts
@@ -200,7 +210,7 @@ class Election:
 
     def _settled(self, now_s: float) -> None:
         """A role is decided: look for the partner only where there is one out of sight."""
-        self.yielding = False
+        self.seeking = self.yielding = False
         self.refused = ""
         self.deadline = None
         if self.settings.partner is not None and self.partner != Partner.LINKED and not self.dialling:

@@ -68,7 +68,11 @@ class Pulse:
 
     def judge_lead(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """The lead's digest must be ours; if it stays different, compare."""
-        if message.root is None or message.secret_id != self.resync.secret_id or self.replication.complete is None:
+        compares = self.election.role != Role.MASTER or self.election.loses  # of two masters the one that yields
+        if self.replication.complete is None:  # the first comparison runs, or was given up
+            again = compares and self.replication.streaming
+            return self.resync.open(peer, self.clock.now_ms(now)) if again else []
+        if message.root is None or message.secret_id != self.resync.secret_id:
             return []
         peer.compared(message.root == self.table.root(message.cut_min), now)
         if peer.equal:
@@ -76,8 +80,8 @@ class Pulse:
         since_s = peer.unequal_since_s
         if since_s is None or now.monotonic_s - since_s < max(self._patience_s, self.settings.unequal_after_s):
             return []
-        if self.election.role == Role.MASTER and not self.election.loses:
-            return []  # of two masters the one that yields compares
+        if not compares:
+            return []
         self._patience_s = min(UNEQUAL_AFTER_S_MAX, 2 * max(self._patience_s, self.settings.unequal_after_s))
         peer.unequal_since_s = None
         return self.resync.open(peer, self.clock.now_ms(now))
@@ -86,11 +90,11 @@ class Pulse:
         now_ms = self.clock.now_ms(now)
         cut_min = now_ms // MINUTE_MS
         if self.election.role == Role.MASTER:
-            log_id, sequence = self.replication.log.log_id, self.replication.log.sequence
+            log_id, sequence = self.replication.log.log_id, self.replication.relayed
         else:
             log_id, sequence = self.replication.cursor
         return Heartbeat(
-            role=self.election.role,
+            role=self.election.said,
             term=self.election.term,
             unsure=self.unsure,
             log_id=log_id,

@@ -95,6 +95,11 @@ class Replication:
         self._window.clear()
         self.deadline = None
 
+    @property
+    def relayed(self) -> int:
+        """The end of the log as followers have it: a heartbeat must not promise what waits in the window."""
+        return self._window[0].sequence - 1 if self._window else self.log.sequence
+
     def follow(self, link: int) -> None:
         """Whoever is behind the link gets everything from here on. The caller has flushed the window."""
         self.followers[link] = None

@@ -16,7 +16,7 @@ import attrs
 from authagent.core.commands import Command, Send
 from authagent.core.peer import Peer
 from protocol import limits
-from protocol.comparison import Comparison
+from protocol.comparison import Comparison, Way
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Bulk, Compare, Compared, Nodes, Pages, SnapshotWait, Want
 from protocol.table import Table
@@ -83,6 +83,9 @@ class Resync:
         commands: list[Command] = [Send((peer.link,), message) for message in comparison.more(now_ms)]
         if not comparison.finished:
             return commands, False
+        if comparison.way is Way.NEITHER:  # nothing was compared: the cuts are too far apart
+            self.close(peer.link)
+            return commands + (self.open(peer, now_ms, forced=True) if comparison.initiator else []), False
         self.finished_count += 1
         self.snapshots_count += comparison.serves_snapshot
         self._since_ms[peer.kind, peer.id] = comparison.began_ms

@@ -62,12 +62,22 @@ class ProxyProcess(Process):
         return self.client.cache.table
 
     def login(self, key: str, user: str) -> Session:
-        session = self.client.login(key, user, None, None, None, self.now())
+        session = self.log_in(key, user)
         self.step(on.Changed())
         return session
 
+    def log_in(self, key: str, user: str) -> Session:
+        """A login whose report waits for `changed`."""
+        self.client.notice_pause(self.now())
+        return self.client.service.login(key, user, None, None, None, self.now())
+
+    def changed(self) -> None:
+        """What was done leaves."""
+        self.step(on.Changed())
+
     def logout(self, key: str | None = None, user: str | None = None) -> Ended:
-        ended = self.client.logout(key, user, self.now())
+        self.client.notice_pause(self.now())
+        ended = self.client.service.logout(key, user, self.now())
         self.step(on.Changed())
         return ended
 
@@ -75,7 +85,7 @@ class ProxyProcess(Process):
         return self.client.cache.lookup(key, self.now(), touch=True)
 
     def reached(self, what: Session | Ended) -> Level:
-        return self.client.reached(what)
+        return self.client.service.reached(what)
 
     def alive_under(self, key: str | None, user: str | None = None) -> set[LoginId]:
         """The logins held here that have not ended, of a key or a user."""

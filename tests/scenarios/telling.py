@@ -42,8 +42,8 @@ class Teller:
             case agent_commands.Send(links, message):
                 return self._sent(links, self._message(message, links), process)
             case agent_commands.Relay(links, frames):
-                bodies = framing.FrameReader(1 << 24).feed(frames)
-                return self._sent(links, ", ".join(self._message(codec.decode(body), links) for body in bodies), process)
+                relayed = [codec.decode(body) for body in framing.FrameReader(1 << 24).feed(frames)]
+                return self._sent(links, ", ".join(self._message(message, links) for message in relayed), process)
             case agent_commands.Close(link, code, text, elsewhere):
                 where = f" -> a{elsewhere}" if elsewhere else ""
                 return f"closes {self._names((link,), process)}: {code.name}{where} ({text})"
@@ -60,7 +60,8 @@ class Teller:
             case agent_commands.Exit():
                 return "exits"
             case agent_commands.Log(event, grade, keys):
-                told = "".join(f" {name}={value!r}" for name, value in keys.items() if name not in ("address", "version"))
+                shown = {name: value for name, value in keys.items() if name not in ("address", "version")}
+                told = "".join(f" {name}={value!r}" for name, value in shown.items())
                 return f"log {'' if grade == 'info' else grade.upper() + ' '}{event}{told}"
         return ""
 

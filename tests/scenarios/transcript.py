@@ -8,9 +8,10 @@ Commands (names: a1, a2 agents, p1 .. proxies; words in brackets may be left out
     twin a1b of a1              another machine that calls itself agent 1
     proxy p1 [id=NAME]          a proxy; with an id, one that calls itself so
     start A .. | kill A [power] [disk] | stop A | pause A S
-    cut A B | reset A B | silence A B | stall A B | heal [A B] | refuse A B CODE | admit A B
+    cut A B | reset A B | drop A B (A is told, B is not) | silence A B | stall A B | heal [A B]
+    refuse A B CODE | admit A B
     store A breaks | store A works
-    login P KEY USER | logout P KEY | logout P user USER | lookup P KEY
+    login P KEY USER | crowd P N | logout P KEY | logout P user USER | lookup P KEY
     ask A key KEY | ask A user USER | ask A verb TEXT
     run S | quietly S           let S seconds pass; quietly prints nothing
     status                      what each agent is, and whether all tables are equal
@@ -130,6 +131,9 @@ class Stage:
     def do_reset(self, a: str, b: str) -> None:
         self.world.reset(a, b)
 
+    def do_drop(self, name: str, other: str) -> None:
+        self.world.drop(name, other)
+
     def do_silence(self, a: str, b: str) -> None:
         self.world.silence(a, b)
 
@@ -156,6 +160,11 @@ class Stage:
 
     def do_login(self, proxy: str, key: str, user: str) -> None:
         self._last[proxy] = self.proxies[proxy].login(key, user)
+
+    def do_crowd(self, proxy: str, count: str) -> None:
+        for number in range(int(count)):
+            self.proxies[proxy].log_in(f"10.1.{number >> 8}.{number & 255}", f"user{number}")
+        self.proxies[proxy].changed()
 
     def do_logout(self, proxy: str, *what: str) -> None:
         key, user = (None, what[1]) if what[0] == "user" else (what[0], None)

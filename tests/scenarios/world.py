@@ -219,6 +219,13 @@ class World:
                     self._tell_end(wire, end, End(None, "reset by the peer"))
                 wire.open.clear()
 
+    def drop(self, name: str, other: str) -> None:
+        """Reset one side of every link between two processes; the other side is not told."""
+        for wire in list(self.links_between(name, other)):
+            process = self.processes[name]
+            del wire.open[process]
+            self._tell_end(wire, process, End(None, "reset by the peer"))
+
     def silence(self, a: str, b: str) -> None:
         """From now on nothing arrives; both learn of it by silence only."""
         self.silences.add(frozenset((a, b)))
