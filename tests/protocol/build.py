@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from protocol.changes import Changes, EndRun, LoginRun, TouchRun
+from protocol.changes import Barrier, Changes, EndRun, LoginRun, TouchRun
 from protocol.session import Attributes, Login, LoginId, Origin, State
 from protocol.table import Table
 
@@ -66,3 +66,7 @@ def ended(sequence: int, made: Login, origin: Origin = ORIGIN, state: State = St
 
 def touched(sequence: int, active_at: int, origin: Origin = ORIGIN) -> Changes:
     return Changes(touches=(TouchRun(origin, [sequence], [active_at]),))
+
+
+def barred(user: str, at: int) -> Changes:
+    return Changes(barriers=(Barrier(user, at),))

@@ -1,11 +1,26 @@
-"""The two ways into a table, in one piece and one by one, lead to the same."""
+"""Merging: the two ways into a table lead to the same, and what cannot be honest is refused."""
 
 import pytest
 
+from protocol import limits
 from protocol.changes import Changes, EndRun, LoginRun, TouchRun
 from protocol.session import State
 from protocol.table import Merged
-from tests.protocol.build import NOW_MS, ORIGIN, OTHER, all_logged_in, login, login_id, new_table
+from tests.protocol.build import (
+    HOUR_MS,
+    NOW_MS,
+    OFFSET_MS,
+    ORIGIN,
+    OTHER,
+    all_logged_in,
+    barred,
+    ended,
+    logged_in,
+    login,
+    login_id,
+    new_table,
+    touched,
+)
 
 LOGINS = [login(f"k{n}", f"user{n % 3}") for n in range(300)]
 
@@ -58,3 +73,41 @@ def test_empty_runs_are_no_news() -> None:
     ends = EndRun(ORIGIN, [], b"", [], [], [])
     merged = new_table().merge(Changes((empty,), (ends,), (TouchRun(ORIGIN, [], []),)), NOW_MS)
     assert merged == Merged()
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------
+
+
+def test_what_arrives_after_its_time_is_refused() -> None:
+    """At expires_at + 2 x max clock offset no living copy can exist: logins and ends are refused, one earlier not."""
+    made = login(at=NOW_MS - HOUR_MS, expires_at=NOW_MS)
+    table = new_table()
+    late_ms = NOW_MS + 2 * OFFSET_MS
+    assert table.merge(logged_in(1, made), late_ms).refused == 1
+    assert table.merge(ended(1, made), late_ms).refused == 1
+    assert table.counts.refused_expired == 2 and table.records == 0
+    assert table.merge(logged_in(1, made), late_ms - 1).fresh == 1
+
+
+def test_a_stamp_too_far_ahead_refuses_its_record_and_no_other() -> None:
+    """login_at, active_at, expires_at and barriers further ahead than twice the clock offset; the rest goes on."""
+    table, ahead_ms = new_table(), NOW_MS + 2 * OFFSET_MS
+    made = [login(f"k{n}", at=ahead_ms + (n == 3)) for n in range(8)]
+    merged = table.merge(all_logged_in(range(8), made), NOW_MS)
+    assert (merged.fresh, merged.refused) == (7, 1) and table.record(login_id(3)) is None
+    assert table.merge(logged_in(20, login(), active_at=[ahead_ms + 1]), NOW_MS).refused == 1
+    far = login(expires_at=ahead_ms + limits.LIFETIME_MS_MAX + 1)
+    assert table.merge(logged_in(21, far), NOW_MS).refused == 1
+    assert table.merge(ended(22, far), NOW_MS).refused == 1
+    assert table.merge(touched(0, ahead_ms + 1), NOW_MS).refused == 1
+    assert table.merge(barred("alice", ahead_ms + 1), NOW_MS).refused == 1
+    assert table.merge(barred("alice", ahead_ms), NOW_MS).changed
+    assert table.counts.refused_ahead == 6
+
+
+def test_a_barrier_that_can_kill_nothing_is_refused() -> None:
+    """Seven days and twice the clock offset later."""
+    table = new_table()
+    old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS
+    assert table.merge(barred("alice", old_ms), NOW_MS).refused == 1
+    assert table.merge(barred("alice", old_ms + 1), NOW_MS).changed

@@ -14,6 +14,7 @@ from tests.protocol.build import (
     ORIGIN,
     OTHER,
     all_logged_in,
+    barred,
     ended,
     logged_in,
     login,
@@ -25,16 +26,12 @@ from tests.protocol.build import (
 KEY = "10.0.0.1"
 
 
-def barrier(user: str, at: int) -> Changes:
-    return Changes(barriers=(Barrier(user, at),))
-
-
 def shown(table: Table, key: str = KEY, now_ms: int = NOW_MS) -> LoginId | None:
     record = table.view(key, now_ms)
     return None if record is None else record.login_id
 
 
-# -- the view of a key -------------------------------------------------------------------------------------------
+# -- the view of a key --------------------------------------------------------------------------------------------
 
 
 def test_the_latest_login_is_shown() -> None:
@@ -59,7 +56,7 @@ def test_nobody_is_shown_but_the_alive() -> None:
     assert shown(table, now_ms=NOW_MS + 59_999) == login_id(2)
     table.merge(ended(2, login(at=NOW_MS - 30)), NOW_MS)
     assert shown(table) == login_id(1)
-    table.merge(barrier("alice", NOW_MS - 40), NOW_MS)
+    table.merge(barred("alice", NOW_MS - 40), NOW_MS)
     assert shown(table) is None and table.held(KEY) != []
 
 
@@ -91,7 +88,7 @@ def test_a_conflict_needs_two_users_and_the_latest() -> None:
     assert shown(table) == login_id(3) and table.counts.key_conflicts == 0
 
 
-# -- ends, touches, barriers -------------------------------------------------------------------------------------
+# -- ends, touches, barriers --------------------------------------------------------------------------------------
 
 
 def test_an_end_that_overtakes_its_login_stays() -> None:
@@ -137,7 +134,7 @@ def test_a_barrier_kills_what_is_not_later() -> None:
     """Every login at or before it, known or still to come; the next millisecond lives."""
     table = new_table()
     table.merge(logged_in(1, login("a")), NOW_MS)
-    merged = table.merge(barrier("alice", NOW_MS), NOW_MS)
+    merged = table.merge(barred("alice", NOW_MS), NOW_MS)
     assert merged.keys == ["a"] and shown(table, "a") is None
     table.merge(logged_in(2, login("b")), NOW_MS)
     table.merge(logged_in(3, login("c", at=NOW_MS + 1)), NOW_MS)
@@ -145,90 +142,7 @@ def test_a_barrier_kills_what_is_not_later() -> None:
     assert table.barrier("alice") == NOW_MS and table.barrier("bob") == -1
 
 
-# -- refusals ----------------------------------------------------------------------------------------------------
-
-
-def test_what_arrives_after_its_time_is_refused() -> None:
-    """At expires_at + 2 x max clock offset no living copy can exist: logins and ends are refused, one earlier not."""
-    made = login(at=NOW_MS - HOUR_MS, expires_at=NOW_MS)
-    table = new_table()
-    late_ms = NOW_MS + 2 * OFFSET_MS
-    assert table.merge(logged_in(1, made), late_ms).refused == 1
-    assert table.merge(ended(1, made), late_ms).refused == 1
-    assert table.counts.refused_expired == 2 and table.records == 0
-    assert table.merge(logged_in(1, made), late_ms - 1).fresh == 1
-
-
-def test_a_stamp_too_far_ahead_refuses_its_record_and_no_other() -> None:
-    """login_at, active_at, expires_at and barriers further ahead than twice the clock offset; the rest goes on."""
-    table, ahead_ms = new_table(), NOW_MS + 2 * OFFSET_MS
-    made = [login(f"k{n}", at=ahead_ms + (n == 3)) for n in range(8)]
-    merged = table.merge(all_logged_in(range(8), made), NOW_MS)
-    assert (merged.fresh, merged.refused) == (7, 1) and table.record(login_id(3)) is None
-    assert table.merge(logged_in(20, login(), active_at=[ahead_ms + 1]), NOW_MS).refused == 1
-    far = login(expires_at=ahead_ms + limits.LIFETIME_MS_MAX + 1)
-    assert table.merge(logged_in(21, far), NOW_MS).refused == 1
-    assert table.merge(ended(22, far), NOW_MS).refused == 1
-    assert table.merge(touched(0, ahead_ms + 1), NOW_MS).refused == 1
-    assert table.merge(barrier("alice", ahead_ms + 1), NOW_MS).refused == 1
-    assert table.merge(barrier("alice", ahead_ms), NOW_MS).changed
-    assert table.counts.refused_ahead == 6
-
-
-def test_a_barrier_that_can_kill_nothing_is_refused() -> None:
-    """Seven days and twice the clock offset later."""
-    table = new_table()
-    old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS
-    assert table.merge(barrier("alice", old_ms), NOW_MS).refused == 1
-    assert table.merge(barrier("alice", old_ms + 1), NOW_MS).changed
-
-
-# -- bounds ------------------------------------------------------------------------------------------------------
-
-
-def test_a_full_table_refuses_logins_and_takes_ends() -> None:
-    """Known sessions go on, ends of known and unknown logins are taken, nothing is dropped; ends are bounded too."""
-    table = new_table(records_max=8)
-    table.merge(all_logged_in(range(7), [login(f"k{n}") for n in range(7)]), NOW_MS)
-    assert not table.full
-    merged = table.merge(all_logged_in(range(20, 22), [login("new"), login("more")]), NOW_MS)
-    assert (merged.fresh, merged.refused, table.full) == (1, 1, True)
-    assert table.merge(logged_in(0, login("k0"), active_at=[NOW_MS + 1]), NOW_MS).touched == 1
-    assert table.merge(ended(0, login("k0")), NOW_MS).ended == 1
-    assert table.merge(ended(30, login()), NOW_MS).ended == 1
-    assert table.merge(logged_in(31, login()), NOW_MS).refused == 1
-    assert table.merge(ended(31, login()), NOW_MS).ended == 1
-    assert table.merge(ended(32, login()), NOW_MS).refused == 1
-    assert (table.records, table.counts.refused_full) == (10, 3)
-
-
-def test_a_long_run_stops_at_the_bound() -> None:
-    """Of a run that does not fit whole, as much is taken as fits."""
-    table = new_table(records_max=300)
-    merged = table.merge(all_logged_in(range(400), [login(f"k{n}") for n in range(400)]), NOW_MS)
-    assert (merged.fresh, merged.refused, table.records) == (300, 100, 300)
-
-
-def test_scattered_sequences_do_not_get_a_page_each() -> None:
-    """A hostile peer with one login a page is stopped long before records_max pages."""
-    table = new_table(records_max=100_000)
-    pages_max = 100_000 // limits.PAGE_RECORDS_MIN
-    count = pages_max + 100
-    merged = table.merge(all_logged_in(range(0, 256 * count, 256), [login(f"k{n}") for n in range(count)]), NOW_MS)
-    assert (merged.fresh, merged.refused) == (pages_max, 100) and table.full
-    assert table.merge(logged_in(1, login("beside")), NOW_MS).fresh == 1
-
-
-def test_barriers_are_bounded() -> None:
-    """A barrier of one user more than there may be records is refused; known users' still rise."""
-    table = new_table(records_max=3)
-    for n in range(3):
-        table.merge(barrier(f"u{n}", NOW_MS - 1), NOW_MS)
-    assert table.merge(barrier("u9", NOW_MS), NOW_MS).refused == 1
-    assert table.merge(barrier("u2", NOW_MS), NOW_MS).changed
-
-
-# -- what a merge tells ------------------------------------------------------------------------------------------
+# -- what a merge tells -------------------------------------------------------------------------------------------
 
 
 def test_a_merge_that_is_no_news_says_so() -> None:
@@ -252,7 +166,7 @@ def test_an_observed_table_tells_what_opened_and_closed() -> None:
     table = new_table()
     assert table.merge(logged_in(1, login()), NOW_MS).opened == []
     table.observed = True
-    table.merge(barrier("bob", NOW_MS), NOW_MS)
+    table.merge(barred("bob", NOW_MS), NOW_MS)
     merged = table.merge(logged_in(2, login(user="bob", at=NOW_MS)), NOW_MS)
     assert merged.opened == []
     many = [login(f"k{n}", user="carol") for n in range(8)]
@@ -260,12 +174,12 @@ def test_an_observed_table_tells_what_opened_and_closed() -> None:
     assert [each.sequence for each in merged.opened] == [252, 253, 255, 256, 257, 258, 259] and merged.closed == []
     merged = table.merge(ended(1, login(), state=State.ADMINISTRATOR), NOW_MS)
     assert merged.closed == [(Record(login_id(1), login(), NOW_MS, State.ALIVE), State.ADMINISTRATOR)]
-    merged = table.merge(barrier("carol", NOW_MS), NOW_MS)
+    merged = table.merge(barred("carol", NOW_MS), NOW_MS)
     assert {record.login_id.sequence for record, _ in merged.closed} == {252, 253, 255, 256, 257, 258, 259}
     assert {state for _, state in merged.closed} == {State.LOGGED_OUT}
 
 
-# -- what goes in and out besides merging ------------------------------------------------------------------------
+# -- what goes in and out besides merging -------------------------------------------------------------------------
 
 
 def test_a_login_made_here_is_there_at_once() -> None:
@@ -359,7 +273,7 @@ def test_times_of_one_origin_can_be_shifted() -> None:
     assert table.root(cut_min) == expected.root(cut_min) != new_table().root(cut_min)
 
 
-# -- upkeep ------------------------------------------------------------------------------------------------------
+# -- upkeep -------------------------------------------------------------------------------------------------------
 
 
 def test_upkeep_forgets_only_when_no_cut_can_ask() -> None:
@@ -393,7 +307,7 @@ def test_alive_is_adjusted_between_rounds() -> None:
 def test_upkeep_drops_barriers_after_their_time() -> None:
     """Seven days, twice the clock offset, and the kept cuts."""
     table = new_table()
-    table.merge(barrier("alice", NOW_MS), NOW_MS)
+    table.merge(barred("alice", NOW_MS), NOW_MS)
     gone_ms = NOW_MS + limits.BARRIER_KEPT_MS + 2 * OFFSET_MS + 3 * MINUTE_MS
     assert table.sweep(gone_ms - 1, 1) and table.barrier("alice") == NOW_MS
     assert table.sweep(gone_ms, 1) and table.barrier("alice") == -1
