@@ -220,6 +220,8 @@ class Shell:
                 self.step(events.MessagesReceived(number, tuple(messages)))
         except LinkClosed as closed:
             self.step(events.LinkClosed(number, closed.code, closed.text, closed.elsewhere))
+        except Exception as error:  # noqa: BLE001 - as above
+            self.break_down(error)
         finally:
             if self._links.pop(number, None) is not None:
                 link.close(Code.STOPPING, "leaving")

@@ -1,15 +1,13 @@
 """`proxyagent run` as a real process, asked by the real command line."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from tests.proxyagent.processes import PATIENCE_S, call
+from tests.proxyagent.processes import PATIENCE_S, call, until
 
 
 def test_a_daemon_answers_every_verb(file: Path, daemon: subprocess.Popen[str]) -> None:
@@ -51,22 +49,24 @@ def test_mistakes_get_one_line_and_code_2(file: Path, daemon: subprocess.Popen[s
 
 def test_watch_tells_what_happens(file: Path, daemon: subprocess.Popen[str]) -> None:
     """One line of JSON for each thing, as it happens."""
+    told = file.parent / "watched"
     command = [sys.executable, "-m", "proxyagent", "watch", "--json", "--config", str(file)]
-    watcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert watcher.stdout is not None
+    with told.open("w") as output:
+        watcher = subprocess.Popen(command, stdout=output)
+
+    def something() -> bool:
+        call("login", "10.0.0.1", "--user", "alice", "--config", str(file))
+        call("logout", "10.0.0.1", "--config", str(file))
+        return told.read_text().endswith("\n")
+
     try:
-        lines: list[dict[str, Any]] = []
-        while not lines:
-            call("login", "10.0.0.1", "--user", "alice", "--config", str(file))
-            call("logout", "10.0.0.1", "--config", str(file))
-            os.set_blocking(watcher.stdout.fileno(), False)
-            time.sleep(0.1)
-            lines = [json.loads(line) for line in (watcher.stdout.read() or "").splitlines()]
-        assert {"session_opened", "session_ended"} >= {line["event"] for line in lines}
-        assert {"at", "key", "user", "site", "proxy"} <= set(lines[0])
+        until(something)
     finally:
         watcher.terminate()
-        watcher.communicate()
+        watcher.wait()
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert {"session_opened", "session_ended"} >= {line["event"] for line in lines}
+    assert {"at", "key", "user", "site", "proxy"} <= set(lines[0])
 
 
 def test_a_daemon_ends_and_reads_again_by_signal(file: Path, daemon: subprocess.Popen[str]) -> None:
