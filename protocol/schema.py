@@ -4,7 +4,7 @@ Rules of this file:
 
 - Exact types: True is no integer, a float is nothing, a list is no tuple.
 - Every integer is within 0 and 2^64-1, every text is printable, everything has a bound of length from limits.py.
-- A field's bound goes by its name; so one name means one thing in all messages.
+- A field's bound goes by its name and type; so one name of one type means one thing in all messages.
 - Only `check` decides. It says what is wrong and never quotes a value: a text of the peer may hold anything.
 
 Theory. The types of all fields are compared at once, as one tuple against the few that are possible (more than one
