@@ -231,7 +231,7 @@ class Agent:
         peer = self.peers.get(event.link)
         if peer is None:
             return []  # waits at the door, or has been closed
-        peer.liveness.heard(now)
+        peer.spoke(now)
         commands: list[Command] = []
         try:
             for message in event.messages:

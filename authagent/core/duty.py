@@ -6,8 +6,8 @@ Rules of this file:
 - A master that yields (DESIGN section 4, "Two masters") stops acknowledging, gives its partner everything, has a fence
   behind it acknowledged at level site, and only then demotes. Never demote before merging; never discard.
 - Whoever is unsure, yielding or stopping acknowledges nothing: what it takes in is sent again to the next master.
-- A proxy is told "not master" only by a slave. While nothing is decided it is kept waiting, which is quicker than
-  sending it away.
+- A proxy is told "not master" only by a slave that has heard its master just now. While nothing is decided it is kept
+  waiting, which is quicker than sending it away: to a host that is dead it would dial in vain for seconds.
 """
 
 import attrs
@@ -37,6 +37,9 @@ REFUSALS = {
     Code.WRONG_SITE: "it is of another site",
 }
 """Reasons for which a partner will not have us: an answer, so it lives (DESIGN section 4, Start)."""
+
+HEARTBEATS_MISSED_MAX = 2.5
+"""A master that has missed so many heartbeats may be dead, though nobody is suspected yet."""
 
 
 @attrs.define
@@ -109,6 +112,13 @@ class Duty:
         """The agent that this one follows."""
         return self.peers.get(self.replication.lead)
 
+    def _has_master(self, now: Now) -> bool:
+        """Whether this agent is slave of a master that it has heard just now."""
+        lead = self.lead
+        if self.election.role != Role.SLAVE or lead is None:
+            return False
+        return now.monotonic_s - lead.heard_s <= HEARTBEATS_MISSED_MAX * self.settings.heartbeat_interval_s
+
     def start(self, term: int, now: Now) -> list[Command]:
         """The table is loaded."""
         return self._act(self.election.started(term, now.monotonic_s), now)
@@ -122,7 +132,7 @@ class Duty:
         if peer.is_partner:
             self.election.partner_linked()
             self.service.reports = 0
-        elif self.election.role == Role.SLAVE:
+        elif self._has_master(now):
             return [*commands, *self._redirect(peer)]
         return [*commands, self.pulse.greet(peer, now)]
 
@@ -189,6 +199,8 @@ class Duty:
         if peer.link == self.replication.lead:
             self.replication.heard(message.log_id, message.sequence)
             commands += self.pulse.judge_lead(peer, message, now)
+            if self.election.role == Role.SLAVE:
+                commands += self._redirect_all()  # whoever waited to learn whether this master lives
         elif peer.link in self.replication.followers:
             self.pulse.judge_follower(peer, message, now)
         elif self.election.role == Role.MASTER == message.role:

@@ -33,6 +33,7 @@ class Peer:
     opened_s: float
     liveness: Liveness
     wall_offset_ms: int
+    heard_s: float = 0.0  # when anything came last
     offsets: OffsetEstimator = attrs.field(factory=OffsetEstimator)
     heartbeat: Heartbeat | None = None
     # as a follower of ours
@@ -59,6 +60,11 @@ class Peer:
     def name(self) -> str:
         """How log lines name it."""
         return f"authagent-{self.id}" if self.is_partner else self.id
+
+    def spoke(self, now: Now) -> None:
+        """Anything came from the peer."""
+        self.liveness.heard(now)
+        self.heard_s = now.monotonic_s
 
     def heard(self, heartbeat: Heartbeat, now: Now) -> None:
         """Take in a heartbeat, at the moment it was read."""
@@ -118,8 +124,7 @@ class Peers:
 def open_peer(event: LinkOpened, now: Now, suspect_after_s: float, punctuality: Punctuality) -> Peer:
     """The peer of a link that has just been proven."""
     liveness = Liveness(suspect_after_s, punctuality)
-    liveness.heard(now)
-    return Peer(
+    peer = Peer(
         link=event.link,
         kind=event.kind,
         site=event.site,
@@ -133,3 +138,5 @@ def open_peer(event: LinkOpened, now: Now, suspect_after_s: float, punctuality: 
         liveness=liveness,
         wall_offset_ms=event.wall_offset_ms,
     )
+    peer.spoke(now)
+    return peer

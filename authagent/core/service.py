@@ -76,7 +76,8 @@ class Service:
                 del self._owed[link]
                 continue
             ledger = peer.ledger
-            ledger.settle(self.replication.stored, slave_stored)
+            own_words = peer is slave  # it never gets them back, so it cannot tell that it has stored them
+            ledger.settle(self.replication.stored, None if own_words else slave_stored)
             if ledger.news:
                 master, site = ledger.tell()
                 commands.append(do.Send((link,), AcknowledgementMessage(master, site, counted)))
