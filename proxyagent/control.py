@@ -10,7 +10,7 @@ Rules of this file:
 
 import datetime
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -18,6 +18,7 @@ from protocol.io.control import Answer, Request
 from protocol.io.control_client import ControlError, ExitCode
 from proxyagent import __version__
 from proxyagent.agent import LEVELS, ProxyAgent
+from proxyagent.core.outbox import Level
 from proxyagent.errors import Error, LimitExceeded, NotAcknowledged
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
 from proxyagent.session import Session
@@ -120,10 +121,10 @@ class Control:
     async def _touch(self, request: Request) -> Answer:
         return {"touched": self._agent.touch(_needed(request, "key"))}
 
-    async def _wait(self, what: Session | tuple[Session, ...], level: str, request: Request) -> dict[str, Any]:
+    async def _wait(self, what: Session | tuple[Session, ...], level: Level, request: Request) -> dict[str, Any]:
         timeout_s = _number(request, "within_s")
         try:
-            await self._agent.wait_acknowledged(what, level, 5.0 if timeout_s is None else timeout_s)  # type: ignore[arg-type]
+            await self._agent.wait_acknowledged(what, level, 5.0 if timeout_s is None else timeout_s)
         except NotAcknowledged as late:
             return {"acknowledged": False, "reached": late.reached, "text": str(late)}
         return {"acknowledged": True, "reached": level}
@@ -206,11 +207,11 @@ def _number(request: Request, name: str) -> float | None:
     return value
 
 
-def _level(request: Request) -> str:
+def _level(request: Request) -> Level:
     level = request.arguments.get("wait", "local")
     if level not in LEVELS:
         raise ControlError(f'{request.verb}: wait is "local", "master" or "site"', ExitCode.USAGE)
-    return str(level)
+    return cast(Level, level)
 
 
 def _attributes(request: Request) -> dict[str, str | tuple[str, ...]]:
