@@ -88,7 +88,7 @@ def proxy_program() -> Path:
     for path in (here / "minimal_proxy.py", here.parent.parent / "examples" / "minimal_proxy.py"):
         if path.exists():
             return path
-    raise StepFailed("minimal_proxy.py beside the demo or in examples/", f"neither, near {here}")
+    raise FileNotFoundError(f"minimal_proxy.py is neither in {here} nor in examples/: install again")
 
 
 async def until(holds: Callable[[], Awaitable[object]] | Callable[[], object], within_s: float, expected: str) -> float:
