@@ -168,7 +168,8 @@ class Link:
             try:
                 await self._transport.wait_readable()
             except trio.ClosedResourceError:
-                continue  # closed by another task, or being closed: the loop ends
+                self._lost(None)  # nothing changes if this link closed it; else somebody did below us
+                continue
             messages = self._read()
             if messages:
                 return messages
@@ -278,7 +279,8 @@ class Link:
                 try:
                     await self._transport.wait_writable()
                 except trio.ClosedResourceError:
-                    continue  # only woken, unless it is gone
+                    self._lost(None)  # as in receive(); a link that is being closed was only woken and goes on
+                    continue
                 self._push_queue()
         finally:
             self._flushing = False

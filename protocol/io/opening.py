@@ -61,7 +61,7 @@ async def _send_alert(wire: Wire, cipher: Cipher) -> None:
 
 def tls_failure(error: ssl.SSLError) -> LinkFailed:
     """An error of TLS in words for an operator."""
-    reason = str(error.reason or "").upper()
+    reason = str(getattr(error, "reason", None) or "").upper()  # missing where Python made it
     if isinstance(error, ssl.SSLCertVerificationError):
         return LinkFailed("untrusted", f"certificate not trusted: {error.verify_message}")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
