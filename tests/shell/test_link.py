@@ -368,9 +368,12 @@ async def test_a_man_in_the_middle_is_found_out(self_made: Tls, tmp_path: Path) 
             far = trio.SSLStream(await raw(listener.port), any_client(), https_compatible=True)
             await near.do_handshake()
             await far.do_handshake()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(copy, near, far)
-                nursery.start_soon(copy, far, near)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(copy, near, far)
+                    nursery.start_soon(copy, far, near)
+            finally:
+                await trio.aclose_forcefully(far)
 
         async def copy(source: trio.SSLStream, target: trio.SSLStream) -> None:  # type: ignore[type-arg]
             try:
@@ -499,6 +502,7 @@ async def test_old_tls_is_refused(self_made: Tls) -> None:
         stream = trio.SSLStream(await raw(listener.port), context)
         with pytest.raises(trio.BrokenResourceError):
             await stream.do_handshake()
+        await trio.aclose_forcefully(stream)
         failure = await listener.failure()
         assert isinstance(failure, LinkFailed) and failure.kind == "protocol"
 
