@@ -1,4 +1,4 @@
-"""Who may link to this agent: the file decides, for whoever has proven the secret.
+"""Who may link to this agent: the file decides, for whoever has proven the secret. And who was not let in lately.
 
 Rules of this file:
 
@@ -10,6 +10,8 @@ Source: DESIGN section 5.
 """
 
 from collections.abc import Collection
+
+import attrs
 
 from protocol import addresses
 from protocol.configuration import Configuration
@@ -73,3 +75,48 @@ def _listed(hello: Hello, found: Configuration) -> bool:
 
 def _unlisted(hello: Hello, cure: str) -> Refusal:
     return Refusal(Code.UNLISTED, f"{hello.kind} {hello.id} of {hello.site} is not listed: {cure} to the file, reload")
+
+
+# -- who was not let in -------------------------------------------------------------------------------------------
+
+LATELY_S = 30.0
+"""Who has not knocked again for so long has gone; a proxy knocks every five seconds at least."""
+
+REMEMBERED_MAX = 100
+"""Refused ids that are kept: whoever holds the secret could make up any number."""
+
+
+@attrs.frozen
+class Refused:
+    """Somebody who proved the secret and was not let in. Monotonic seconds."""
+
+    kind: str
+    id: str
+    address: str
+    text: str
+    last_s: float
+
+
+@attrs.define
+class Refusals:
+    """Who was refused lately, by kind and id; for `status`."""
+
+    total: int = 0
+    _known: dict[tuple[str, str], Refused] = attrs.field(factory=dict)
+
+    def note(self, kind: str, id: str, address: str, text: str, now_s: float) -> None:
+        """Remember a refusal; the latest reason counts. Whoever only asks (`authagent check`) is not remembered."""
+        self.total += 1
+        self._known.pop((kind, id), None)
+        if kind != "check":
+            self._known[kind, id] = Refused(kind, id, address, text, now_s)
+        if len(self._known) > REMEMBERED_MAX:
+            del self._known[next(iter(self._known))]
+
+    def lately(self, now_s: float) -> tuple[Refused, ...]:
+        """Those who may still be knocking."""
+        return tuple(each for each in self._known.values() if now_s - each.last_s < LATELY_S)
+
+    def forget(self, kind: str, id: str) -> None:
+        """It was let in."""
+        self._known.pop((kind, id), None)

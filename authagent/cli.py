@@ -1,57 +1,83 @@
-"""The command line of authagent: what it is called with, and what it prints.
+"""The command line of authagent: what it is called with.
 
 Rules of this file:
 
 - Verbs that only ask a control socket start in under 100 ms: nothing heavy is imported here, only where it is needed.
-- Shared options stand before or after the verb; the one after it counts.
-- Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback.
+- Shared options stand before or after the verb; the one after it counts (Verb).
+- Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback; only a
+  mistake of ours shows one, and ends with 70.
 """
 
-import functools
-import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from authagent import __version__
 
-SHARED = ("config", "site", "state_dir", "control", "id")
+if TYPE_CHECKING:
+    from authagent.config import Flags
+
+Options = Mapping[str, Any]
+"""The shared options by name, None where nobody gave one."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SECONDS = click.FloatRange(0.001, 3600)
 
 
-class Verbs(click.Group):
-    """A group whose first word may be the number of an agent to run instead of a verb."""
+def _shared() -> list[click.Parameter]:
+    """The options that every verb understands, before it or after it."""
+    return [
+        click.Option(["--config"], metavar="FILE", help="The configuration file."),
+        click.Option(["--site"], metavar="NAME", help="Which site's agent, where several fit."),
+        click.Option(["--id"], metavar="1|2", help="Which agent, where two run on this machine."),
+        click.Option(["--state-dir"], metavar="DIR", help="Where state is kept."),
+        click.Option(["--control"], metavar="PATH", help="The control socket to ask."),
+    ]
+
+
+class Verb(click.Command):
+    """A command that takes the shared options besides its own; those given go to `ctx.obj`, over those before it."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        own = {flag for parameter in self.params for flag in parameter.opts}
+        self._taken = [option for option in _shared() if own.isdisjoint(option.opts)]
+        self.params += self._taken
+
+    def invoke(self, ctx: click.Context) -> Any:
+        given = {str(option.name): ctx.params.pop(str(option.name)) for option in self._taken}
+        before = ctx.obj or {}
+        ctx.obj = {**before, **{name: value for name, value in given.items() if value or name not in before}}
+        return super().invoke(ctx)
+
+
+class VerbGroup(Verb, click.Group):
+    """A group that takes the shared options too, and whose first word may be the number of an agent to run."""
+
+    command_class = Verb
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word = args[0] if args else ""
-        if word not in self.commands and word.lstrip("-").isdigit():
+        if "run" in self.commands and args[0].lstrip("-").isdigit():
             return super().resolve_command(ctx, ["run", *args])
         return super().resolve_command(ctx, args)
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every verb understands, before it or after it."""
-
-    @click.option("--config", metavar="FILE", help="The configuration file.")
-    @click.option("--site", metavar="NAME", help="Which site's agent, where several fit.")
-    @click.option("--state-dir", metavar="DIR", help="Where state is kept.")
-    @click.option("--control", metavar="PATH", help="The control socket to ask.")
-    @click.option("--id", metavar="1|2", help="Which agent, where two run on this machine.")
-    @functools.wraps(function)
-    def given(*arguments: Any, **options: Any) -> Any:
-        before = click.get_current_context().obj or {}
-        for name in SHARED:
-            options[name] = options[name] if options[name] is not None else before.get(name)
-        return function(*arguments, **options)
-
-    return given
+def running(function: _Command) -> _Command:
+    """The options of those who run an agent."""
+    listen = click.option("--listen", metavar="HOST:PORT", multiple=True, help="Where to listen; may be repeated.")
+    level = click.option("--log-level", metavar="0|1|2", help="How much is logged.")
+    return listen(level(function))
 
 
 @click.group(
-    cls=Verbs,
+    cls=VerbGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
@@ -63,54 +89,48 @@ Examples:
 """,
 )
 @click.version_option(__version__, prog_name="authagent")
-@click.option("--config", metavar="FILE", help="The configuration file.")
-@click.option("--site", metavar="NAME", help="Which site's agent, where several fit.")
-@click.option("--state-dir", metavar="DIR", help="Where state is kept.")
-@click.option("--control", metavar="PATH", help="The control socket to ask.")
-@click.option("--id", metavar="1|2", help="Which agent, where two run on this machine.")
-@click.option("--listen", metavar="HOST:PORT", multiple=True, help="Where to listen.")
-@click.option("--log-level", metavar="0|1|2", help="How much is logged.")
+@running
 @click.pass_context
-def cli(ctx: click.Context, /, **options: Any) -> None:
+def cli(ctx: click.Context, /, listen: tuple[str, ...], log_level: str | None) -> int | None:
     """One login for every proxy: the agent that keeps the sessions of a site.
 
     Without a verb it runs the agent; `authagent 1` and `authagent 2` are the two of a pair.
     """
-    ctx.obj = options
-    if ctx.invoked_subcommand is None:
-        ctx.exit(_run(None, options))
+    ctx.obj = {**ctx.obj, "listen": listen, "log_level": log_level}
+    return _run(ctx.obj, None) if ctx.invoked_subcommand is None else None
 
 
-@cli.command(hidden=True)
+@cli.command(hidden=True, epilog="Example: authagent 1 --config /etc/authagent/authagent.toml")
 @click.argument("number", required=False)
-@shared
-@click.option("--listen", metavar="HOST:PORT", multiple=True)
-@click.option("--log-level", metavar="0|1|2")
-@click.pass_context
-def run(ctx: click.Context, /, number: str | None, **options: Any) -> None:
+@running
+@click.pass_obj
+def run(options: dict[str, Any], /, number: str | None, listen: tuple[str, ...], log_level: str | None) -> int:
     """Run an agent until it is told to stop."""
-    before = ctx.obj or {}
-    for name in ("listen", "log_level"):
-        options[name] = options[name] or before.get(name)
-    ctx.exit(_run(number, options))
+    own = {"listen": listen or options["listen"], "log_level": log_level or options["log_level"]}
+    return _run({**options, **own}, number)
 
 
-def _run(number: str | None, options: Mapping[str, Any]) -> int:
+def _run(options: Options, number: str | None) -> int:
+    """Run an agent. Until it has its own handlers, SIGTERM ends it at once: it holds nothing yet."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if options["control"]:
+        raise click.UsageError("--control is for verbs that ask an agent; its place is [control] folder in the file")
     from authagent import wiring
 
     return wiring.main(_flags(options, number))
 
 
-def _flags(options: Mapping[str, Any], number: str | None = None) -> Any:
+def _flags(options: Options, number: str | None = None) -> "Flags":
     from authagent.config import Flags
 
     return Flags(
-        number=number or options.get("id"),
-        config=options.get("config"),
-        site=options.get("site"),
-        listen=tuple(options.get("listen") or ()),
-        state_dir=options.get("state_dir"),
-        log_level=options.get("log_level"),
+        number=number or options["id"],
+        config=options["config"],
+        site=options["site"],
+        listen=options["listen"],
+        state_dir=options["state_dir"],
+        log_level=options["log_level"],
     )
 
 
@@ -118,11 +138,11 @@ def _flags(options: Mapping[str, Any], number: str | None = None) -> Any:
 
 
 @cli.command(epilog="Example: authagent init /etc/authagent --site lan1 --agent 10.1.0.11 --agent 10.1.0.12")
-@click.argument("folder", default=".")
+@click.argument("folder", metavar="[DIR]", default=".")
 @click.option("--agent", "agents", metavar="HOST", multiple=True, help="A host of the pair, at most two.")
 @click.option("--proxy", "proxies", metavar="ID[=HOST]", multiple=True, help="A proxy, or a pattern for many.")
-@shared
-def init(folder: str, agents: tuple[str, ...], proxies: tuple[str, ...], **options: Any) -> None:
+@click.pass_obj
+def init(options: Options, /, folder: str, agents: tuple[str, ...], proxies: tuple[str, ...]) -> None:
     """Write a commented authagent.toml and a fresh secret; never overwrites."""
     from authagent import init as verb
 
@@ -133,10 +153,11 @@ def init(folder: str, agents: tuple[str, ...], proxies: tuple[str, ...], **optio
 @click.option("--offline", is_flag=True, help="Only the file, the secret and the certificate.")
 @click.option("--as", "as_id", metavar="ID", default="", help="Ask as this agent or proxy.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@shared
-@click.pass_context
-def check(ctx: click.Context, /, offline: bool, as_id: str, as_json: bool, **options: Any) -> None:
+@click.pass_obj
+def check(options: Options, /, offline: bool, as_id: str, as_json: bool) -> int:
     """Check the file, then every listed agent: what is wrong, and where."""
+    import json
+
     from authagent import check as verb
     from authagent import probe
     from protocol.io.clock import read_clock
@@ -144,26 +165,26 @@ def check(ctx: click.Context, /, offline: bool, as_id: str, as_json: bool, **opt
     now_s = read_clock().wall_ms / 1000
     report = verb.run(_flags(options), now_s=now_s, offline=offline, as_id=as_id, ask=probe.ask)
     click.echo(json.dumps(report.as_json()) if as_json else "\n".join(report.lines()))
-    ctx.exit(report.exit_code)
+    return report.exit_code
 
 
-@cli.group()
+@cli.group(cls=VerbGroup, no_args_is_help=False, epilog="Example: authagent secret add")
 def secret() -> None:
     """Change the shared secret without a break: add, copy, reload everywhere; drop, copy, reload."""
 
 
-@secret.command()
-@shared
-def add(**options: Any) -> None:
+@secret.command(epilog="Example: authagent secret add --config /etc/authagent/authagent.toml")
+@click.pass_obj
+def add(options: Options, /) -> None:
     """Put a fresh line before the one in use."""
     from authagent import secret_verb
 
     click.echo(secret_verb.add(_flags(options)))
 
 
-@secret.command()
-@shared
-def drop(**options: Any) -> None:
+@secret.command(epilog="Example: authagent secret drop --config /etc/authagent/authagent.toml")
+@click.pass_obj
+def drop(options: Options, /) -> None:
     """Remove the older line."""
     from authagent import secret_verb
 
@@ -175,110 +196,124 @@ def drop(**options: Any) -> None:
 
 @cli.command(epilog="Example: authagent status --wait 10 && echo all is well")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--wait", metavar="S", type=click.FloatRange(0), default=0.0, help="Until healthy, at most S seconds.")
-@shared
-@click.pass_context
-def status(ctx: click.Context, /, as_json: bool, wait: float, **options: Any) -> None:
+@click.option("--wait", metavar="S", type=click.FloatRange(0, 86_400), default=0.0, help="Until healthy, at most S s.")
+@click.pass_obj
+def status(options: Options, /, as_json: bool, wait: float) -> int:
     """All equal, or what is wrong."""
     from authagent import verbs
 
-    ctx.exit(verbs.status(options, as_json=as_json, wait_s=wait))
+    return verbs.status(options, as_json=as_json, wait_s=wait)
 
 
 @cli.command(epilog="Example: authagent sessions --user alice")
-@click.argument("key", required=False)
+@click.argument("key", metavar="[KEY]", required=False)
 @click.option("--key", "key_option", metavar="K", help="The session of one key.")
 @click.option("--user", metavar="U", help="Sessions of one user.")
+@click.option("--site", "of_site", metavar="S", help="Sessions that began at one site.")
 @click.option("--proxy", metavar="P", help="Sessions that began at one proxy.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), default=1_000, help="At most N.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@shared
-@click.pass_context
-def sessions(ctx: click.Context, /, key: str | None, key_option: str | None, as_json: bool, **options: Any) -> None:
+@click.pass_obj
+def sessions(options: Options, /, key: str | None, key_option: str | None, as_json: bool, **question: Any) -> int:
     """Who is logged in."""
     from authagent import verbs
 
-    question = {name: options.pop(name) for name in ("user", "proxy", "limit")}
-    chosen = ctx.get_parameter_source("site") == click.core.ParameterSource.COMMANDLINE
-    question["site"] = options["site"] if chosen else None
-    ctx.exit(verbs.sessions(options, {"key": key or key_option, **question}, as_json=as_json))
+    question["site"] = question.pop("of_site")
+    return verbs.sessions(options, {"key": _one_key(key, key_option), **question}, as_json=as_json)
 
 
 @cli.command(epilog="Example: authagent logout --user alice --timeout 5")
-@click.argument("key", required=False)
+@click.argument("key", metavar="[KEY]", required=False)
 @click.option("--key", "key_option", metavar="K", help="End the session of one key.")
 @click.option("--user", metavar="U", help="End all sessions of one user.")
+@click.option("--site", "of_site", metavar="S", help="End all sessions that began at one site.")
 @click.option("--all", "everything", is_flag=True, help="End all sessions.")
-@click.option("--timeout", metavar="S", type=click.FloatRange(0.001, 3600), default=5.0, help="Wait at most S seconds.")
+@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@shared
-@click.pass_context
+@click.pass_obj
 def logout(
-    ctx: click.Context, /, key: str | None, key_option: str | None, everything: bool, timeout: float, as_json: bool,
-    user: str | None, **options: Any,
-) -> None:  # fmt: skip
+    options: Options, /, key: str | None, key_option: str | None, user: str | None, of_site: str | None,
+    everything: bool, timeout: float, as_json: bool,
+) -> int:  # fmt: skip
     """End sessions everywhere, and tell node by node where that is done."""
     from authagent import verbs
 
-    chosen = ctx.get_parameter_source("site") == click.core.ParameterSource.COMMANDLINE
-    site = options["site"] if chosen else None
-    question = {"key": key or key_option, "user": user, "site": site, "all": everything, "within_s": timeout}
-    ctx.exit(verbs.logout(options, question, as_json=as_json))
+    whose = {"key": _one_key(key, key_option), "user": user, "site": of_site, "all": everything or None}
+    if sum(each is not None for each in whose.values()) != 1:
+        raise click.UsageError("say exactly one of: KEY, --user, --site, --all")
+    return verbs.logout(options, {**whose, "within_s": timeout}, as_json=as_json)
 
 
-@cli.command()
-@shared
-@click.pass_context
-def reload(ctx: click.Context, /, **options: Any) -> None:
+def _one_key(argument: str | None, option: str | None) -> str | None:
+    if argument is not None and option is not None:
+        raise click.UsageError("give the key once: as KEY or as --key")
+    return argument if option is None else option
+
+
+@cli.command(epilog="Example: authagent reload")
+@click.pass_obj
+def reload(options: Options, /) -> int:
     """Read file, secret and certificates again; a bad file changes nothing."""
     from authagent import verbs
 
-    ctx.exit(verbs.reload(options))
+    return verbs.reload(options)
 
 
 @cli.command(epilog="Example: authagent demo --keep")
 @click.option("--keep", is_flag=True, help="Keep the folder with the logs.")
-@click.pass_context
-def demo(ctx: click.Context, /, keep: bool) -> None:
+def demo(keep: bool) -> int:
     """The whole story on this machine, narrated; exits 0 only if every step held."""
     from authagent.demo import story
 
-    ctx.exit(story.run(keep=keep))
+    return story.run(keep=keep)
+
+
+# -- ends ---------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
     """The program. Never returns."""
     try:
         code = cli(prog_name="authagent", standalone_mode=False)
-    except click.Abort:
-        sys.exit(130)
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:  # `authagent sessions | head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - told apart in _said, raised again there if unknown
-        sys.exit(_said(error))
+        code = _say(_usage(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - told apart in _mistake
+        code = _mistake(error)
     sys.exit(code or 0)
 
 
-def _said(error: Exception) -> int:
-    """One line for a user's mistake, and its exit code; any other error goes on as it is."""
+def _usage(error: click.ClickException) -> str:
+    """One line, with where to read more."""
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "authagent"
+    return f"{' '.join(error.format_message().split()).rstrip('.')}; see: {where.removesuffix(' run')} --help"
+
+
+def _mistake(error: Exception) -> int:
+    """One line for a user's mistake, and its exit code; a mistake of ours is shown whole."""
     from protocol.io.control_client import ControlError, ExitCode
     from protocol.io.sockets import NobodyThere
     from protocol.mistakes import MistakesFound
 
     match error:
         case MistakesFound():
-            code = ExitCode.USAGE
+            return _say(str(error), ExitCode.USAGE)
         case NobodyThere():
-            code = ExitCode.UNREACHABLE
+            return _say(str(error), ExitCode.UNREACHABLE)
         case ControlError():
-            code = ExitCode(error.code)
-        case _:
-            raise error
-    for line in str(error).splitlines():
+            return _say(str(error), error.code)
+    import traceback
+
+    traceback.print_exception(error)
+    return _say(f"internal error, please report it with the lines above: {error!r}", ExitCode.INTERNAL)
+
+
+def _say(text: str, code: int) -> int:
+    for line in text.splitlines():
         sys.stderr.write(f"authagent: {line}\n")
-    return code
+    return int(code)

@@ -3,8 +3,10 @@
 Rules of this file:
 
 - Nothing that a stranger does stops the listener: every connection is handled on its own, and whatever goes wrong in
-  a handshake costs that connection and one log line.
-- Strangers are bounded in number, time (protocol.io.accept) and bytes; beyond the bound they are closed unheard.
+  a handshake, a mistake of ours included, costs that connection and one log line.
+- Strangers are bounded in number, time (protocol.io.accept) and bytes. Beyond the bound they are closed unheard: were
+  they left waiting, a thousand silent ones would keep a proxy out for half a minute; so it comes again and is let in.
+- Refusals are told like everything that others can cause: a line each while they are few, then a count.
 - Out of file descriptors the listener waits and tells once, not at every attempt.
 """
 
@@ -18,10 +20,20 @@ from protocol.handshake import Identity
 from protocol.io.accept import Admit, accept
 from protocol.io.link import Link, LinkFailed, LinkRefused
 from protocol.io.log import Log
+from protocol.io.log_limit import LineLimit
 from protocol.io.tls import Tls
 
-EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_S = 0.1
+"""After the system has refused another connection."""
+
+REFUSALS_PER_SECOND_MAX = 20
+"""Lines about those who were not let in: two or three a second are ordinary, more is a flood."""
+
+CURES = {
+    errno.EADDRINUSE: "another process listens there: is this agent running already?",
+    errno.EADDRNOTAVAIL: "no address of this machine: correct host, or set listen",
+    errno.EACCES: "not permitted; ports below 1024 are for root",
+}
 
 
 class ListenError(Exception):
@@ -45,7 +57,8 @@ class Listener:
         self._linked = linked
         self._log = log
         self.unproven = 0
-        self.refused_total = 0
+        self.turned_away_total = 0
+        self._limit = LineLimit(REFUSALS_PER_SECOND_MAX)
 
     async def serve(
         self, addresses: tuple[tuple[str, int], ...], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -58,20 +71,22 @@ class Listener:
                 nursery.start_soon(self._accept, listener, nursery)
 
     async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        exhausted = False
+        refused = False
         while True:
             try:
                 stream = await listener.accept()
-            except OSError as error:
-                if error.errno in EXHAUSTED:
-                    if not exhausted:
-                        self._log.alarm("listener.exhausted", error=error.strerror, cure="raise LimitNOFILE")
-                    exhausted = True
-                    await trio.sleep(PAUSE_S)
+            except OSError as error:  # too many open files, or a caller that left
+                if not refused:
+                    cure = "raise LimitNOFILE" if error.errno in (errno.EMFILE, errno.ENFILE) else "see dmesg"
+                    self._log.alarm("listener.exhausted", error=error.strerror, cure=cure)
+                refused = True
+                await trio.sleep(PAUSE_S)
                 continue
-            exhausted = False
+            if refused:
+                self._log.warning("listener.accepts_again")
+            refused = False
             if self.unproven >= limits.UNPROVEN_CONNECTIONS_MAX:
-                self.refused_total += 1
+                self.turned_away_total += 1
                 stream.socket.close()
                 continue
             nursery.start_soon(self._handle, stream)
@@ -81,15 +96,26 @@ class Listener:
         try:
             link = await accept(stream, self._identity(), self._tls(), self._admit)
         except (LinkFailed, LinkRefused) as error:
-            self.refused_total += 1
-            self._log.warning("link.refused", reason=error.text)
+            self._tell("link.refused", error.text)
             return
-        except OSError as error:
-            self._log.warning("link.failed", reason=error.strerror)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._tell("link.failed", str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes bring about, the others are served
+            self._log.alarm("listener.handshake_failed", error=repr(error))
             return
         finally:
             self.unproven -= 1
         await self._linked(link)
+
+    def _tell(self, event: str, reason: str) -> None:
+        """One line, unless strangers knock too often for that."""
+        now_s = trio.current_time()
+        held_back = self._limit.settle(now_s)
+        if held_back:
+            self._log.warning("listener.suppressed", count=held_back)
+        if self._limit.admit(now_s):
+            self._log.warning(event, reason=reason)
 
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
@@ -97,10 +123,5 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            cure = "another process listens there: is this agent running already?"
-        elif error.errno == errno.EADDRNOTAVAIL:
-            cure = "no address of this machine: correct host, or set listen"
-        else:
-            cure = error.strerror or str(error)
+        cure = CURES.get(error.errno or 0) or error.strerror or str(error)
         raise ListenError(f"cannot listen at {where}: {cure}") from None

@@ -4,9 +4,12 @@ Rules of this file:
 
 - The machine is stepped by whoever has an event, at once and to the end; nothing here awaits between a step and the
   performing of its commands. An event that comes up while commands are performed waits for its turn.
-- A link's end is an event like any other. A broken invariant ends the process: what a bad peer can do is caught by
-  the machine and by the link.
+- A link's end is an event like any other, and so is a mistake of ours in reading from one: it costs that link. A
+  broken invariant of the machine ends the process, from wherever it was stepped: `run` raises it.
 - Bulk is sent only while little is queued on its link, so that live changes go first.
+- A term goes to the disk before it goes to anybody, and nobody waits for the disk. It only decides which of two masters
+  demotes; what an agent may forget by losing it is at most that. Waiting would keep a whole site without master for as
+  long as a disk is slow, which is just when masters fail (docs/decisions/0005).
 """
 
 from collections import deque
@@ -15,6 +18,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from authagent import admission
+from authagent.admission import Refusals
 from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.agent import Agent
@@ -25,23 +29,27 @@ from authagent.store import Store
 from authagent.tally import Tally
 from protocol import addresses, codec
 from protocol.errors import Code, RemoteProtocolError
+from protocol.handshake import Peer
 from protocol.io.dial import dial
 from protocol.io.link import Link, LinkClosed, LinkFailed, LinkRefused
 from protocol.io.log import Log
-from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Role, Want
+from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Want
 from protocol.stamp import Now
 
 BULK_QUEUED_BYTES = 128 * 1024
 """Bulk waits while more than this is queued: two slices, a tenth of a second at 10 Mbit/s."""
 
-ANSWERS = {"untrusted": Code.UNAUTHORIZED, "no_tls": Code.PROTOCOL, "protocol": Code.PROTOCOL}
-"""Failures to link that prove that somebody lives there."""
-
 RELOAD_JITTER_S = 2.0
 """Links that a reload closes end within this time, so that their proxies do not all come back at once."""
 
+ANSWERS = {"untrusted": Code.UNAUTHORIZED, "no_tls": Code.PROTOCOL, "protocol": Code.PROTOCOL}
+"""Failures to link that prove that somebody lives there."""
+
 DEAD = {"refused", "reset"}
 """Failures to link that prove that the process is gone."""
+
+BULKY = (Bulk, Compare, Nodes, Pages, Want, Compared)
+"""What belongs to a comparison: its sender goes on when there is room."""
 
 
 class Server:
@@ -55,13 +63,15 @@ class Server:
         self.log = log
         self.clock = clock
         self.tally = tally
-        self._dice = dice
+        self.refusals = Refusals()
         self.store: Store | None = None
         self.links: dict[int, Link] = {}
         self.listener = Listener(lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log)
-        self.decided = trio.Event()
         self.carry_out: Callable[[bytes], Awaitable[bytes]]
+        self._dice = dice
         self._exit = trio.Event()
+        self._broken: Exception | None = None
+        self._leaving: set[Link] = set()
         self._counter = 0
         self._inbox: deque[on.Event] = deque()
         self._stepping = False
@@ -85,7 +95,7 @@ class Server:
             await trio.lowlevel.checkpoint()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until the machine says Exit. Raises ListenError before it has started."""
+        """Serve until the machine says Exit. Raises ListenError before it has started, and what broke the machine."""
         assert self.store is not None, "load() comes first"
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -94,18 +104,24 @@ class Server:
             self.step(on.Started(self.store.term))
             task_status.started()
             await self._exit.wait()
-            for link in list(self.links.values()):
+            for number in list(self.links):
+                self._end(number, Code.STOPPING, "stopping")
+            for link in list(self._leaving):
                 await link.wait_closed()
             nursery.cancel_scope.cancel()
+        if self._broken is not None:
+            raise self._broken
 
     def stop(self) -> None:
-        """Hand over and end (SIGTERM)."""
+        """Hand over and end (SIGTERM). The machine must have been started."""
         self.step(on.StopAsked())
 
     # -- the machine ----------------------------------------------------------------------------------------------
 
     def step(self, event: on.Event) -> None:
-        """One event, and all that follows from it."""
+        """One event, and all that follows from it. Raises nothing; once the machine is broken, does nothing."""
+        if self._broken is not None:
+            return
         self._inbox.append(event)
         if self._stepping:
             return
@@ -114,6 +130,9 @@ class Server:
             while self._inbox:
                 for command in self.agent.step(self._inbox.popleft(), self.clock()):
                     self._perform(command)
+        except Exception as error:  # noqa: BLE001 - it ends the process: see run()
+            self._broken = error
+            self._exit.set()
         finally:
             self._stepping = False
         deadline = self.agent.deadline
@@ -145,7 +164,7 @@ class Server:
                 for number in links:
                     if (link := self.links.get(number)) is not None:
                         link.send(message)
-                        if isinstance(message, (Bulk, Compare, Nodes, Pages, Want, Compared)):
+                        if isinstance(message, BULKY):
                             self._watch_room(number, link)
             case do.Tell(source, changes):
                 self.tally.changes(source, changes)
@@ -155,20 +174,17 @@ class Server:
     def _perform_rarely(self, command: do.Command) -> None:
         match command:
             case do.Close(number, code, text, elsewhere):
-                if (link := self.links.pop(number, None)) is not None:
-                    link.close(code, text, elsewhere)
+                self._end(number, code, text, elsewhere)
             case do.Dial(timeout_s):
                 self._nursery.start_soon(self._dial, timeout_s)
             case do.PersistTerm(term):
                 assert self.store is not None, "a term before the store was loaded"
-                self.store.write_term(term, lambda stored: None)
+                self.store.write_term(term, lambda stored: None)  # not waited for: see above
             case do.Log(event, grade, keys):
                 write = {"info": self.log.note, "warning": self.log.warning, "alarm": self.log.alarm}[grade]
                 write(event, **keys)
-            case do.AnnounceRole(role, term):
-                self.tally.role_changes_total += 1
-                if role != Role.STARTING:
-                    self.decided.set()
+            case do.AnnounceRole():
+                pass  # the machine logs it, heartbeats tell it, `status` shows it
             case do.CarryOut():
                 self._nursery.start_soon(self._carry_out, command)
             case do.Answer():
@@ -183,11 +199,18 @@ class Server:
     # -- links ----------------------------------------------------------------------------------------------------
 
     async def _admit(self, hello: Hello, address: str) -> Refusal | None:
-        if len(self.links) >= self.setup.configuration.limits.connections:
+        refusal = await self._judge(hello, address)
+        if refusal is not None:
+            self.refusals.note(hello.kind, hello.id, address, refusal.text, self.clock().monotonic_s)
+        return refusal
+
+    async def _judge(self, hello: Hello, address: str) -> Refusal | None:
+        configuration = self.setup.configuration
+        if len(self.links) >= configuration.limits.connections:
             return Refusal(Code.TOO_MANY, "this agent has all the links it may have: raise [limits] connections", 1_000)
-        host = admission.host_of(hello, self.setup.configuration)
+        host = admission.host_of(hello, configuration)
         resolved = await _resolve(host) if host and addresses.network(host) is None else frozenset[str]()
-        return admission.judge(hello, address, self.setup.configuration, self.setup.site, self.setup.id, resolved)
+        return admission.judge(hello, address, configuration, self.setup.site, self.setup.id, resolved)
 
     async def _linked(self, link: Link) -> None:
         """Serve a link that was accepted, to its end."""
@@ -205,8 +228,11 @@ class Server:
             self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
             return
         except LinkFailed as failed:
-            refused_by = ANSWERS.get(failed.kind)
-            self.step(on.DialFailed(refused_by, failed.text, proven_dead=failed.kind in DEAD))
+            self.step(on.DialFailed(ANSWERS.get(failed.kind), failed.text, proven_dead=failed.kind in DEAD))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever the other end's bytes bring about, this agent serves on
+            self.log.alarm("link.broken", peer=f"authagent-{partner.id}", error=repr(error))
+            self.step(on.DialFailed(None, repr(error), proven_dead=False))
             return
         peer = link.peer
         if (peer.kind, peer.site, peer.id) != ("agent", self.setup.site, str(partner.id)):
@@ -222,6 +248,7 @@ class Server:
         number = self._counter
         self.links[number] = link
         peer = link.peer
+        self.refusals.forget(peer.kind, peer.id)
         self.step(
             on.LinkOpened(
                 link=number,
@@ -238,14 +265,34 @@ class Server:
         )
         try:
             while True:
-                messages = await link.receive()
-                self.step(on.MessagesReceived(number, tuple(messages)))
+                self.step(on.MessagesReceived(number, tuple(await link.receive())))
         except LinkClosed as closed:
             self.links.pop(number, None)
             self.step(on.LinkClosed(number, closed.code, closed.text, closed.by_peer))
+        except Exception as error:  # noqa: BLE001 - step raises nothing: a mistake in reading, which costs this link
+            self.log.alarm("link.broken", peer=f"{peer.kind}-{peer.id}", error=repr(error))
+            self._end(number, Code.PROTOCOL, "internal error")
+            self.step(on.LinkClosed(number, Code.PROTOCOL, repr(error), proven_dead=False))
         finally:
             self.links.pop(number, None)
             link.close(Code.STOPPING, "stopping")
+
+    def _end(self, number: int, code: Code, text: str, elsewhere: str = "") -> None:
+        """Say why, and close; the link is given its time to leave, also when the process ends."""
+        link = self.links.pop(number, None)
+        if link is None:
+            return
+        if code == Code.DUPLICATE:
+            peer = link.peer
+            self.refusals.note(peer.kind, peer.id, peer.address, text, self.clock().monotonic_s)
+            self.log.warning("link.refused", reason=f"{peer.kind} {peer.site}/{peer.id} at {peer.address}: {text}")
+        link.close(code, text, elsewhere)
+        self._leaving.add(link)
+        self._nursery.start_soon(self._see_off, link)
+
+    async def _see_off(self, link: Link) -> None:
+        await link.wait_closed()
+        self._leaving.discard(link)
 
     def _watch_room(self, number: int, link: Link) -> None:
         """Have LinkDrained stepped once there is room for more bulk."""
@@ -288,19 +335,35 @@ class Server:
         self.step(on.AdminDone(command.link, command.request, body))
 
     def apply(self, setup: Setup) -> None:
-        """A reload: links proven with a dropped secret, and of ids no longer listed, are closed with jitter."""
-        self.setup = setup
-        for link in list(self.links.values()):
-            peer = link.peer
-            dropped = setup.identity.secrets.by_id(peer.secret_id) is None
-            listed = peer.kind == "agent" or setup.configuration.proxy(peer.site, peer.id) is not None
-            if dropped or not listed:
-                why = "its secret was dropped" if dropped else "its id is no longer listed"
-                self._nursery.start_soon(self._close_later, link, Code.UNAUTHORIZED if dropped else Code.UNLISTED, why)
+        """A reload. Links proven with a dropped secret, and of ids no longer listed, are closed with jitter.
 
-    async def _close_later(self, link: Link, code: Code, why: str) -> None:
+        Their users stay logged in.
+        """
+        if setup.secret_id != self.setup.secret_id:
+            self.agent.rekey(setup.digest_key, setup.secret_id)
+        self.setup = setup
+        for number, link in list(self.links.items()):
+            if (verdict := _unwanted(link.peer, setup)) is not None:
+                self._nursery.start_soon(self._close_later, number, *verdict)
+
+    async def _close_later(self, number: int, code: Code, text: str) -> None:
+        """Close a link; the machine hears of it as of any other end."""
         await trio.sleep(RELOAD_JITTER_S * self._dice.random())
-        link.close(code, why)
+        link = self.links.get(number)
+        if link is not None:
+            link.close(code, text)
+
+
+def _unwanted(peer: Peer, setup: Setup) -> tuple[Code, str] | None:
+    """Why a link must end after a reload, if it must.
+
+    That its secret was dropped is no refusal: most machines have the new one, and link again at once with that.
+    """
+    if setup.identity.secrets.by_id(peer.secret_id) is None:
+        return Code.SUPERSEDED, "the secret that proved this link was dropped: link with the new one"
+    if peer.kind == "proxy" and setup.configuration.proxy(peer.site, peer.id) is None:
+        return Code.UNLISTED, f"proxy {peer.id} is no longer listed"
+    return None
 
 
 async def _resolve(host: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ Rules of this file:
 
 - Frozen: a reload makes a new one and swaps it in whole, or changes nothing.
 - Reading files is here; deciding what the file means is config.py's.
+- What cannot change while the agent runs is named here, so that a reload can say so instead of pretending.
 """
 
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from authagent import __version__, config
+from authagent import __version__, certificate, config
 from authagent.config import AgentSetup, Flags
 from protocol import secret
 from protocol.configuration import AuthAgentEntry, Configuration
@@ -27,6 +28,8 @@ class Setup:
     made: AgentSetup
     identity: Identity
     tls: Tls | None
+    certificate: bytes = b""
+    """The operator's own certificate in PEM; empty with a self-made one, whose dates nobody checks."""
 
     @property
     def configuration(self) -> Configuration:
@@ -57,6 +60,27 @@ class Setup:
         """Names the line that keys the digest."""
         return secret.secret_id(self.identity.secrets.oldest)
 
+    def certificate_ending(self, now_s: float) -> str:
+        """The warning for an own certificate that ends soon, else empty. `now_s` is Unix time."""
+        return (certificate.ending(self.certificate, now_s) or "") if self.certificate else ""
+
+    def same_identity(self, other: "Setup") -> bool:
+        """Whether both are one agent of one pair, at the same place: what a reload cannot change."""
+        pairs = [None if each.partner is None else each.partner.id for each in (self, other)]
+        return self.made.identity() == other.made.identity() and pairs[0] == pairs[1]
+
+    def needs_restart(self, other: "Setup") -> list[str]:
+        """The settings in which `other` differs and which only a restart brings in."""
+        old, new = self.configuration, other.configuration
+        compared = {
+            "[timing]": (old.timing, new.timing),
+            "[control]": (old.control, new.control),
+            "[limits] sessions": (old.limits.sessions, new.limits.sessions),
+            "[logging] path": (old.logging.path, new.logging.path),
+            "[logging] format": (old.logging.format, new.logging.format),
+        }
+        return [name for name, (before, after) in compared.items() if before != after]
+
 
 def read(flags: Flags, incarnation: int) -> Setup:
     """Read file, secret and certificates. Raises MistakesFound or TlsError, one line each. Blocks on the disk."""
@@ -71,7 +95,12 @@ def read(flags: Flags, incarnation: int) -> Setup:
         configuration=made.configuration.agreed_hash,
         secrets=secrets,
     )
-    return Setup(made, identity, _tls(made))
+    return Setup(made, identity, _tls(made), _own_certificate(made))
+
+
+def _own_certificate(made: AgentSetup) -> bytes:
+    settings = made.configuration.tls
+    return Path(made.file(settings.certificate)).read_bytes() if settings.mode == "files" else b""
 
 
 def _tls(made: AgentSetup) -> Tls | None:

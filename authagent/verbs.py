@@ -4,73 +4,97 @@ Rules of this file:
 
 - No trio, attrs, structlog or rich (tests assert it): `authagent status` starts in under 100 ms.
 - Of two agents on one machine the first that answers is asked.
+- What users or peers chose is printed without the characters that steer a terminal.
+- Each verb returns its exit code. What went wrong is raised: ControlError, NobodyThere, MistakesFound (cli.py).
 """
 
 import json
 import sys
-import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from protocol.io.control_client import ControlError, ExitCode, ask, ask_for_many
+from protocol.io.control_client import ControlError, ExitCode, ask_for_many
 from protocol.io.sockets import NobodyThere, find_agents
 from protocol.io.surroundings import surroundings
 
+Options = Mapping[str, Any]
+
 POLL_S = 0.1
+PATIENCE_S = 10.0
+"""For each line of an answer."""
+
+DEADLINE_S_MAX = 3600.0
+"""What a control socket grants at most."""
 
 
-def status(options: Mapping[str, Any], *, as_json: bool, wait_s: float) -> int:
-    """Print the status; with `wait_s` wait until healthy. Returns the exit code."""
-    told = None
-    for left in range(int(wait_s / POLL_S), -1, -1):
-        try:
-            told = _ask(options, "status", {})
-        except (NobodyThere, ControlError):
-            if left == 0:
-                raise
-        if (told is not None and told["healthy"]) or left == 0:
-            break
-        threading.Event().wait(POLL_S)
-    assert told is not None, "the last answer was raised or kept"
-    _print(json.dumps(told) if as_json else "\n".join(_status_lines(told)))
+def status(options: Options, *, as_json: bool, wait_s: float) -> int:
+    """Print the status; with `wait_s` wait until healthy, exit code 1 if it is not by then."""
+    told = _status_within(options, wait_s)
+    for line in [json.dumps(told)] if as_json else _status_lines(told):
+        _print(line)
     return ExitCode.DONE if told["healthy"] or not wait_s else ExitCode.NO
 
 
-def sessions(options: Mapping[str, Any], question: Mapping[str, Any], *, as_json: bool) -> int:
-    """Print the sessions that fit the question."""
-    limit = question["limit"]
-    found = [session for answer in _stream(options, "sessions", question) for session in answer["sessions"]][:limit]
+def _status_within(options: Options, wait_s: float) -> dict[str, Any]:
+    """The first healthy answer, or the last one when time is up."""
+    deadline_s = _monotonic_s() + wait_s
+    while True:
+        over = _monotonic_s() >= deadline_s
+        try:
+            told: dict[str, Any] = _ask(options, "status", {})
+            if told["healthy"] or over:
+                return told
+        except (NobodyThere, ControlError):
+            if over:
+                raise
+        time.sleep(POLL_S)  # noqa: TID251 - there is no loop here
+
+
+def sessions(options: Options, question: Mapping[str, Any], *, as_json: bool) -> int:
+    """Print the sessions that fit the question, as they come."""
+    answers = _stream(_with_site(options, question), "sessions", question, PATIENCE_S)
+    found = (session for answer in answers for session in answer.get("sessions", ()))
+    count = 0
+    for count, session in enumerate(found, 1):
+        if as_json:
+            sys.stdout.write(("[" if count == 1 else ",\n ") + json.dumps(session))
+        else:
+            _print(_session_line(session))
     if as_json:
-        _print(json.dumps(found))
-        return ExitCode.DONE
-    for session in found:
-        idle, lifetime = session["idle_left_s"], session["lifetime_left_s"]
-        attributes = " ".join(f"{name}={value}" for name, value in session["attributes"].items())
-        where = f"{session['site']}/{session['proxy']}"
-        _print(f"{session['key']:40} {session['user']:24} {where:20} {idle:8.0f} s {lifetime:8.0f} s  {attributes}")
-    _print(f"{len(found)} session{'s' * (len(found) != 1)}" + (" (there may be more: --limit)" * (len(found) == limit)))
+        _print("]" if count else "[]")
+    else:
+        more = " (there may be more: --limit)" if count == question["limit"] else ""
+        _print(f"{_counted(count, 'session')}{more}")
     return ExitCode.DONE
 
 
-def logout(options: Mapping[str, Any], question: Mapping[str, Any], *, as_json: bool) -> int:
+def logout(options: Options, question: Mapping[str, Any], *, as_json: bool) -> int:
     """End sessions everywhere; exit code 4 while it is pending somewhere."""
-    timeout_s = float(question["within_s"])
-    told = _ask(options, "logout", question, timeout_s=timeout_s + 5)
+    within_s = float(question["within_s"])
+    patience_s = min(within_s + 5, DEADLINE_S_MAX)
+    told = _ask(_with_site(options, question), "logout", question, within_s + 10, deadline_s=patience_s)
     if as_json:
         _print(json.dumps(told))
     else:
         done, pending = told["done"], told["pending"]
-        _print(f"ended {told['ended']}; done on {len(done)} of {len(done) + len(pending)} nodes: {', '.join(done)}")
+        nodes = f"{len(done)} of {_counted(len(done) + len(pending), 'node')}"
+        _print(f"ended {_counted(told['ended'], 'session')}; done on {nodes}: {', '.join(done)}")
         for each in pending:
-            _print(f"pending on {each['node']}: it may still serve for at most {each['serves_at_most_s']:.0f} s")
+            _print(f"pending on {each['node']} ({each['reason']}): {_may_serve(each['serves_at_most_s'])}")
     return ExitCode.UNFINISHED if told["pending"] else ExitCode.DONE
 
 
-def reload(options: Mapping[str, Any]) -> int:
-    """Have every file read again."""
+def reload(options: Options) -> int:
+    """Have every file read again; exit code 2 when nothing was changed."""
     told = _ask(options, "reload", {})
-    _print(told["text"])
-    return ExitCode.DONE if told["reloaded"] else ExitCode.USAGE
+    if told["reloaded"]:
+        _print(told["text"])
+        return ExitCode.DONE
+    raise ControlError(told["text"], ExitCode.USAGE)
+
+
+# -- what is printed ----------------------------------------------------------------------------------------------
 
 
 def _status_lines(told: Mapping[str, Any]) -> Iterator[str]:
@@ -81,9 +105,15 @@ def _status_lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"partner {partner['id']}: {_link(partner)}"
     for proxy in told["proxies"]:
         yield f"proxy {proxy['id']}: {_link(proxy)}"
-    yield f"{told['sessions']:,} sessions, {told['tombstones']:,} tombstones, {told['events_total']:,} events"
+    yield ", ".join([
+        _counted(told["sessions"], "session"),
+        _counted(told["tombstones"], "tombstone"),
+        _counted(told["events_total"], "event"),
+        f"{_counted(told['timeouts_total'], 'timeout')} since the start",
+    ])  # fmt: skip
     for problem in told["problems"]:
-        yield f"problem {problem['code']}: {problem['text']}"
+        since = f" (since {problem['since']})" if problem["since"] else ""
+        yield f"problem {problem['code']}: {problem['text']}{since}"
 
 
 def _link(link: Mapping[str, Any]) -> str:
@@ -91,38 +121,90 @@ def _link(link: Mapping[str, Any]) -> str:
         return f"not linked{': ' + link['refused'] if link['refused'] else ''}"
     equal = {True: "equal", False: "differs", None: "not compared lately"}[link["digest_equal"]]
     age = f", {link['digest_age_s']:.1f} s ago" if link["digest_age_s"] is not None else ""
-    lag = f", {link['lag_events']} behind" if link.get("lag_events") else ""
-    return f"{equal}{age}{lag}, from {link.get('address', '?')}, clock {link['clock_offset_s']:+.3f} s"
+    lag = f", {_counted(link['lag_events'], 'event')} behind" if link.get("lag_events") else ""
+    return f"{equal}{age}{lag}, from {link['address']}, clock {link['clock_offset_s']:+.3f} s"
+
+
+def _session_line(session: Mapping[str, Any]) -> str:
+    where = f"{session['site']}/{session['proxy']}"
+    left = f"idle in {_duration(session['idle_left_s'])}, ends in {_duration(session['lifetime_left_s'])}"
+    attributes = "".join(
+        f" {name}={','.join(value) if isinstance(value, list) else value}"
+        for name, value in session["attributes"].items()
+    )
+    return f"{session['key']}  {session['user']}  {where}  {left}{attributes}"
+
+
+def _may_serve(seconds: float) -> str:
+    return f"may serve for {_duration(seconds)} more at most" if seconds else "serves nobody any more"
+
+
+def _duration(seconds: float) -> str:
+    """As people say it: `45 s`, `29 min`, `11 h 59 min`."""
+    minutes, hours = seconds // 60, seconds // 3600
+    if not minutes:
+        return f"{seconds:.0f} s"
+    return f"{hours:.0f} h {minutes % 60:.0f} min" if hours else f"{minutes:.0f} min"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _print(line: str) -> None:
+    sys.stdout.write("".join(each if each.isprintable() else "?" for each in line) + "\n")
 
 
 # -- asking -------------------------------------------------------------------------------------------------------
 
 
-def _paths(options: Mapping[str, Any]) -> tuple[str, ...]:
+def _paths(options: Options) -> tuple[str, ...]:
     return find_agents(
         surroundings(),
-        config=options.get("config"),
-        state_dir=options.get("state_dir"),
-        site=options.get("site"),
-        agent_id=options.get("id"),
-        control=options.get("control"),
+        config=options["config"],
+        state_dir=options["state_dir"],
+        site=options["site"],
+        agent_id=options["id"],
+        control=options["control"],
     )
 
 
-def _ask(options: Mapping[str, Any], verb: str, question: Mapping[str, Any], *, timeout_s: float = 10.0) -> Any:
+def _with_site(options: Options, question: Mapping[str, Any]) -> Options:
+    """Of agents of several sites on this machine, the one of the site in question is asked, if it is here."""
+    if options["site"] or not question["site"]:
+        return options
+    preferred = {**options, "site": question["site"]}
+    try:
+        _paths(preferred)
+    except NobodyThere:
+        return options
+    return preferred
+
+
+def _ask(options: Options, verb: str, question: Mapping[str, Any], patience_s: float = PATIENCE_S, **more: Any) -> Any:
+    """The last line of the answer."""
+    last: dict[str, Any] = {}
+    for answer in _stream(options, verb, {**question, **more}, patience_s):
+        last = answer
+    return last
+
+
+def _stream(options: Options, verb: str, question: Mapping[str, Any], patience_s: float) -> Iterator[dict[str, Any]]:
+    """The lines of the answer of the first agent that gives one."""
     paths = _paths(options)
-    for path in paths[:-1]:
+    for path in paths:
+        answers = ask_for_many(path, verb, timeout_s=patience_s, **question)
         try:
-            return ask(path, verb, timeout_s=timeout_s, **question)
+            first = next(answers, None)
         except ControlError as error:
-            if error.code != ExitCode.UNREACHABLE:
+            if error.code != ExitCode.UNREACHABLE or path == paths[-1]:
                 raise
-    return ask(paths[-1], verb, timeout_s=timeout_s, **question)
+            continue
+        if first is not None:
+            yield first
+        yield from answers
+        return
 
 
-def _stream(options: Mapping[str, Any], verb: str, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from ask_for_many(_paths(options)[0], verb, **question)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
+def _monotonic_s() -> float:
+    return time.monotonic()  # noqa: TID251 - protocol.io.clock brings what takes 40 ms to import

@@ -2,9 +2,11 @@
 
 Rules of this file:
 
-- Order of coming up: file and secret, log, lock and store, table, control socket, doors. Of going down: hand over,
-  doors, flush, control socket.
-- What is wrong before the doors are open ends the process with one line and exit code 2; a broken invariant with 70.
+- Order of coming up: file and secret, log, signals, lock and store, control socket, table, doors. Of going down: hand
+  over, doors, control socket, store, log. So `status` tells of a long load, and SIGTERM ends one.
+- What is wrong before the doors are open ends the process with one line and exit code 2; a broken invariant, whenever
+  it shows, with a traceback for its report and 70.
+- A reload reads in another thread: a slow disk or resolver must not keep the loop from its heartbeats.
 """
 
 import datetime
@@ -13,7 +15,9 @@ import os
 import random
 import signal
 import sys
-from contextlib import AsyncExitStack
+import traceback
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -21,16 +25,16 @@ import trio
 
 from authagent import __version__, setup
 from authagent.admin.handler import Handler
-from authagent.admin.status import Facts
+from authagent.admin.problems import Facts
 from authagent.config import Flags
 from authagent.core.agent import Agent
-from authagent.core.settings import Settings
+from authagent.core.settings import Dice, Settings
 from authagent.listener import ListenError
 from authagent.server import Server
 from authagent.setup import Setup
 from authagent.store import Store, StoreUnusable, open_store
 from authagent.tally import Tally
-from protocol import codec
+from protocol import addresses, codec
 from protocol.io.clock import read_clock
 from protocol.io.control import serve_control
 from protocol.io.control_client import ExitCode
@@ -43,6 +47,16 @@ from protocol.table import Table
 
 SLICE_RECORDS = 500
 
+HANDOVER_TIMEOUT_S = 0.8
+"""With the farewells after it (0.5 s) and the last commit, SIGTERM is answered within 2 s also when a peer hangs."""
+
+UPKEEP_S = 1.0
+
+IDENTITY = "site, id, listen, state_dir, [control] folder and whether there is a partner"
+
+MISTAKES = (ListenError, StoreUnusable, ControlPathError)
+"""What is wrong with this machine or its configuration, and found out only in coming up."""
+
 
 def main(flags: Flags) -> int:
     """Run one agent until it is told to stop; returns the exit code. Blocks."""
@@ -52,17 +66,183 @@ def main(flags: Flags) -> int:
         settings = made.configuration.logging
         log = ProgramLog(level=settings.level, path=made.made.log_path, form=settings.format, monotonic_s=_monotonic_s)
     except MistakesFound as error:
-        return _fail("\n".join(str(error).splitlines()))
+        return _say(str(error), ExitCode.USAGE)
     except (TlsError, OSError) as error:
-        return _fail(str(error))
-    failures: list[BaseException] = []
+        return _say(_unreadable(error), ExitCode.USAGE)
     try:
         trio.run(_Program(flags, made, log, dice).run)
-    except* (ListenError, StoreUnusable, ControlPathError) as group:
-        failures = _leaves(group)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - told apart in _ended
+        return _ended(error, log)
     finally:
         log.close()
-    return _fail("; ".join(map(str, failures))) if failures else ExitCode.DONE
+    return ExitCode.DONE
+
+
+def make_agent(made: Setup, dice: Dice) -> Agent:
+    """The machine, as the configuration wants it."""
+    timing = made.configuration.timing
+    offset_ms = int(timing.max_clock_offset_s * 1000)
+    partner = made.partner
+    settings = Settings(
+        site=made.site,
+        id=int(made.id),
+        partner=None if partner is None else partner.id,
+        connect_attempts=timing.connect_attempts,
+        connect_interval_s=timing.connect_interval_s,
+        heartbeat_interval_s=timing.heartbeat_interval_s,
+        suspect_after_s=timing.suspect_after_s,
+        max_clock_offset_ms=offset_ms,
+        handover_timeout_s=HANDOVER_TIMEOUT_S,
+    )
+    records_max = made.configuration.limits.sessions
+    table = Table(digest_key=made.digest_key, max_clock_offset_ms=offset_ms, records_max=records_max)
+    return Agent(settings, table, dice, made.secret_id)
+
+
+class _Program:
+    """One run."""
+
+    def __init__(self, flags: Flags, made: Setup, log: ProgramLog, dice: random.SystemRandom) -> None:
+        self._flags = flags
+        self._log = log
+        self._store: Store
+        self._started_s = _monotonic_s()
+        self._server = Server(make_agent(made, dice), made, log, _clock, dice, Tally(log))
+        self._handler = Handler(self._server, self._facts, _rfc3339, self._reload)
+        self._server.carry_out = self._handler.logouts.for_partner
+        self._reloading = trio.Lock()
+        self._serving = False
+        self._all = trio.CancelScope()
+
+    async def run(self) -> None:
+        """From the first line of the log to the last. Raises what ends the process, in groups."""
+        made, log = self._server.setup, self._log
+        log.started("authagent.starting", site=made.site, id=made.id, version=__version__, pid=os.getpid())
+        setup.warn(made, log)
+        with self._all:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._signals)
+                await self._serve(nursery)
+                nursery.cancel_scope.cancel()
+        log.started("authagent.stopped", site=made.site, id=made.id)
+
+    async def _serve(self, nursery: trio.Nursery) -> None:
+        made, server = self._server.setup, self._server
+        control = made.configuration.control
+        async with AsyncExitStack() as stack:
+            self._store = await stack.enter_async_context(self._open_store(nursery))
+            serve = partial(
+                serve_control, mode=control.mode, group=control.group, owner_uid=os.geteuid(), log=self._log
+            )
+            await nursery.start(serve, made.made.control_path, self._handler)
+            await server.load(self._store)
+            gc.collect()
+            gc.freeze()
+            nursery.start_soon(self._upkeep)
+            nursery.start_soon(self._statistics)
+            async with trio.open_nursery() as serving:
+                await serving.start(server.run)
+                self._serving = True
+                listening = ", ".join(addresses.join(host, port) for host, port in made.listen)
+                self._log.started("authagent.started", site=made.site, id=made.id, listen=listening)
+
+    def _open_store(self, nursery: trio.Nursery) -> AbstractAsyncContextManager[Store]:
+        made = self._server.setup
+        return open_store(
+            nursery,
+            made.made.state_dir,
+            site=made.site,
+            id=made.id,
+            slices=self._slices,
+            stored=self._server.stored,
+            log=self._log,
+            wall_ms=lambda: read_clock().wall_ms,
+        )
+
+    def _slices(self) -> Iterator[bytes]:
+        agent = self._server.agent
+        for changes in agent.table.slices(agent.duty.now_ms(_clock()), SLICE_RECORDS):
+            yield from codec.encode_payloads(changes)
+
+    # -- beside serving -------------------------------------------------------------------------------------------
+
+    async def _signals(self, task_status: trio.TaskStatus[None]) -> None:
+        """SIGHUP reloads; SIGTERM ends in order, a second one at once."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as arriving:
+            task_status.started()
+            async for number in arriving:
+                if number == signal.SIGHUP:
+                    await self._reload()
+                elif self._serving:
+                    self._serving = False
+                    self._server.stop()
+                else:
+                    self._all.cancel()
+
+    async def _upkeep(self) -> None:
+        """Once a second: lines that were held back, sessions that timed out, since when something is wrong."""
+        while True:
+            self._log.settle()
+            self._server.tally.timeouts(self._server.agent.table.watch_timeouts())
+            self._handler.problems()
+            await trio.sleep(UPKEEP_S)
+
+    async def _statistics(self) -> None:
+        while True:
+            await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
+            self._server.tally.statistics(self._server.agent.table.alive)
+
+    # -- reloading ------------------------------------------------------------------------------------------------
+
+    async def _reload(self) -> dict[str, Any]:
+        """Read everything again; what is wrong changes nothing."""
+        async with self._reloading:
+            self._log.reopen()
+            old = self._server.setup
+            try:
+                new = await trio.to_thread.run_sync(setup.read, self._flags, old.identity.incarnation)
+            except (MistakesFound, TlsError, OSError) as error:
+                reason = "; ".join(_unreadable(error).splitlines())
+                self._log.alarm("reload.refused", reason=reason)
+                return {"reloaded": False, "text": f"nothing was changed: {reason}", "restart": []}
+            if not old.same_identity(new):
+                self._log.warning("reload.needs_restart", settings=IDENTITY)
+                text = f"nothing was changed: {IDENTITY} need a restart"
+                return {"reloaded": False, "text": text, "restart": [IDENTITY]}
+            return self._apply(old, new)
+
+    def _apply(self, old: Setup, new: Setup) -> dict[str, Any]:
+        restart = old.needs_restart(new)
+        self._log.level = new.configuration.logging.level
+        self._server.apply(new)
+        setup.warn(new, self._log)
+        self._log.note("reload.done", secret_lines=len(new.identity.secrets.lines))
+        if restart:
+            self._log.warning("reload.needs_restart", settings=", ".join(restart))
+            text = f"reloaded; a restart is needed for: {', '.join(restart)}"
+            return {"reloaded": True, "text": text, "restart": restart}
+        return {"reloaded": True, "text": "reloaded", "restart": []}
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> Facts:
+        stored, made, refusals = self._store.status, self._server.setup, self._server.refusals
+        now = read_clock()
+        return Facts(
+            configuration=made.configuration,
+            site=made.site,
+            id=made.id,
+            version=__version__,
+            store_ok=stored.ok,
+            store_error=stored.error,
+            loaded_fraction=self._store.loaded_fraction,
+            certificate_ending=made.certificate_ending(now.wall_ms / 1000),
+            refused=refusals.lately(_clock().monotonic_s),
+            refused_total=refusals.total,
+            uptime_s=now.monotonic_s - self._started_s,
+        )
 
 
 def _clock() -> Now:
@@ -74,125 +254,41 @@ def _monotonic_s() -> float:
     return read_clock().monotonic_s
 
 
-class _Program:
-    """One run."""
-
-    def __init__(self, flags: Flags, made: Setup, log: ProgramLog, dice: random.SystemRandom) -> None:
-        self._flags = flags
-        self._log = log
-        self._store: Store
-        self._started_ms = read_clock().wall_ms
-        timing, limits = made.configuration.timing, made.configuration.limits
-        offset_ms = int(timing.max_clock_offset_s * 1000)
-        table = Table(digest_key=made.digest_key, max_clock_offset_ms=offset_ms, records_max=limits.sessions)
-        partner = made.partner
-        settings = Settings(
-            site=made.site,
-            id=int(made.id),
-            partner=None if partner is None else partner.id,
-            connect_attempts=timing.connect_attempts,
-            connect_interval_s=timing.connect_interval_s,
-            heartbeat_interval_s=timing.heartbeat_interval_s,
-            suspect_after_s=timing.suspect_after_s,
-            max_clock_offset_ms=offset_ms,
-        )
-        tally = Tally(log)
-        self._server = Server(Agent(settings, table, dice, made.secret_id), made, log, _clock, dice, tally)
-        self._handler = Handler(self._server, self._facts, _rfc3339, self._reload)
-        self._server.carry_out = self._handler.carry_out
-
-    async def run(self) -> None:
-        server, made, log = self._server, self._server.setup, self._log
-        log.started("authagent.starting", site=made.site, id=made.id, version=__version__, pid=os.getpid())
-        setup.warn(made, log)
-        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-            self._store = await stack.enter_async_context(
-                open_store(
-                    nursery,
-                    made.made.state_dir,
-                    site=made.site,
-                    id=made.id,
-                    slices=self._slices,
-                    stored=server.stored,
-                    log=log,
-                    wall_ms=lambda: read_clock().wall_ms,
-                )
-            )
-            await server.load(self._store)
-            gc.collect()
-            gc.freeze()
-            control = made.configuration.control
-            serve = partial(
-                serve_control, mode=control.mode, group=control.group, owner_uid=os.geteuid(), log=log
-            )
-            await nursery.start(serve, made.made.control_path, self._handler)
-            nursery.start_soon(self._signals)
-            nursery.start_soon(self._statistics)
-            listening = ", ".join(f"{host}:{port}" for host, port in made.listen)
-            log.started("authagent.started", site=made.site, id=made.id, listen=listening)
-            await server.run()
-            log.started("authagent.stopped", site=made.site, id=made.id)
-            nursery.cancel_scope.cancel()
-
-    def _slices(self) -> Any:
-        table = self._server.agent.table
-        for changes in table.slices(self._server.agent.duty.now_ms(_clock()), SLICE_RECORDS):
-            yield from codec.encode_payloads(changes)
-
-    async def _signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as arriving:
-            async for number in arriving:
-                if number == signal.SIGHUP:
-                    self._reload()
-                else:
-                    self._server.stop()
-
-    async def _statistics(self) -> None:
-        while True:
-            await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
-            self._log.settle()
-            self._server.tally.statistics(self._server.agent.table.alive)
-
-    def _reload(self) -> dict[str, Any]:
-        """Read everything again; a bad file changes nothing."""
-        self._log.reopen()
-        old = self._server.setup
-        try:
-            new = setup.read(self._flags, old.identity.incarnation)
-        except (MistakesFound, TlsError, OSError) as error:
-            self._log.alarm("reload.refused", reason=str(error))
-            return {"reloaded": False, "text": f"nothing was changed: {error}"}
-        needs_restart = new.made.identity() != old.made.identity()
-        if needs_restart:
-            self._log.warning("reload.needs_restart", text="site, id, listen and state_dir change at a restart only")
-            return {"reloaded": False, "text": "site, id, listen and state_dir change at a restart only"}
-        self._log.level = new.configuration.logging.level
-        if new.secret_id != old.secret_id:
-            self._server.agent.rekey(new.digest_key, new.secret_id)
-        self._server.apply(new)
-        setup.warn(new, self._log)
-        self._log.note("reload.done", secret_lines=len(new.identity.secrets.lines))
-        return {"reloaded": True, "text": "reloaded"}
-
-    def _facts(self) -> Facts:
-        stored = self._store.status
-        made = self._server.setup
-        return Facts(
-            made.configuration, made.site, made.id, __version__, stored.ok, stored.error, self._started_ms
-        )
-
-
 def _rfc3339(seconds_ago: float) -> str:
     moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds_ago)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
+# -- ends ---------------------------------------------------------------------------------------------------------
+
+
+def _ended(error: Exception, log: ProgramLog) -> int:
+    """Tell why the process ends; its exit code."""
+    causes = list(dict.fromkeys(_leaves(error)))
+    if all(isinstance(each, MISTAKES) for each in causes):
+        return _say("; ".join(map(str, causes)), ExitCode.USAGE)
+    text = "; ".join(repr(each) for each in causes if not isinstance(each, MISTAKES))
+    log.alarm("authagent.broken", error=text)
+    traceback.print_exception(error)
+    return _say(f"internal error, please report it with the lines above: {text}", ExitCode.INTERNAL)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
-    return [error]
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
-def _fail(text: str) -> int:
-    sys.stderr.write(f"authagent: {text}\n")
-    return ExitCode.USAGE
+def _unreadable(error: Exception) -> str:
+    """One line for each thing that is wrong with the files."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _say(text: str, code: int) -> int:
+    for line in text.splitlines():
+        sys.stderr.write(f"authagent: {line}\n")
+    return int(code)
