@@ -122,12 +122,17 @@ def pack_states(states: bytes, allowed: bytes) -> int | bytes:
     return states[0] if states.count(states[0]) == len(states) else states
 
 
-def pack_maps(column: Sequence[Attributes]) -> tuple[Any, ...]:
-    """The caller has seen to it that no more than FRAME_ATTRIBUTE_MAPS_MAX maps differ."""
+def pack_maps(column: Sequence[Attributes]) -> tuple[Any, ...] | None:
+    """None when more than FRAME_ATTRIBUTE_MAPS_MAX maps differ: no index byte tells them apart."""
+    first, count = column[0], len(column)
+    if first is column[-1] and column.count(first) == count:
+        return (_pack_attributes(first),), b""
     ids = list(map(id, column))  # nearly always few objects stand for all; only these are hashed and compared
     objects = dict(zip(ids, column, strict=True))
     places: dict[Attributes, int] = {}
     place_of = {key: places.setdefault(attributes, len(places)) for key, attributes in objects.items()}
+    if len(places) > limits.FRAME_ATTRIBUTE_MAPS_MAX:
+        return None
     maps = tuple(map(_pack_attributes, places))
     return maps, b"" if len(maps) == 1 else bytes(map(place_of.__getitem__, ids))
 

@@ -46,14 +46,14 @@ from protocol.columns import (
     unpack_strings,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.session import Attributes, Origin
+from protocol.session import Origin
 
 
 def pack(changes: Changes) -> tuple[Any, ...]:
     """The changes as plain values. Raises LocalProtocolError."""
     if len(changes) > limits.FRAME_CHANGES_MAX:
         raise LocalProtocolError(f"{len(changes)} changes in one payload; at most {limits.FRAME_CHANGES_MAX}")
-    logins = tuple(_pack_logins(part) for run in changes.logins for part in _by_maps(run))
+    logins = tuple(row for run in changes.logins for row in _pack_logins(run))
     ends = tuple(map(_pack_ends, changes.ends))
     touches = tuple(map(_pack_touches, changes.touches))
     barriers = _pack_pairs(changes.barriers, limits.USER_BYTES_MAX)
@@ -61,11 +61,17 @@ def pack(changes: Changes) -> tuple[Any, ...]:
     return _trimmed((logins, ends, touches, barriers, marks))
 
 
-def _pack_logins(run: LoginRun) -> tuple[Any, ...]:
+def _pack_logins(run: LoginRun) -> Iterator[tuple[Any, ...]]:
+    """One row, nearly always; halves of the run where one byte cannot tell its attribute maps apart."""
     count = len(run.sequences)
     columns = [run.keys, run.users, run.login_at, run.expires_at, run.idle_timeout_s, run.attributes]
     _check_lengths(count, columns, run.active_at, run.states)
     check_name(run.site, "a site", LocalProtocolError)
+    maps = pack_maps(run.attributes)
+    if maps is None:
+        for half in (_part(run, 0, count // 2), _part(run, count // 2, count)):
+            yield from _pack_logins(half)
+        return
     lifetimes = list(map(operator.sub, run.expires_at, run.login_at))
     row = (
         *_pack_origin(run.origin, run.sequences),
@@ -75,11 +81,11 @@ def _pack_logins(run: LoginRun) -> tuple[Any, ...]:
         pack_integers(run.login_at, 0, limits.TIME_MS_MAX, "login_at"),
         pack_integers(lifetimes, 1, limits.LIFETIME_MS_MAX, "a lifetime"),
         pack_integers(run.idle_timeout_s, limits.IDLE_TIMEOUT_S_MIN, limits.IDLE_TIMEOUT_S_MAX, "idle_timeout_s"),
-        pack_maps(run.attributes),
+        maps,
         None if run.active_at is None else pack_integers(run.active_at, 0, limits.TIME_MS_MAX, "active_at"),
         None if run.states is None else pack_states(run.states, LOGIN_STATES),
     )
-    return _trimmed(row)
+    yield _trimmed(row)
 
 
 def _pack_ends(run: EndRun) -> tuple[Any, ...]:
@@ -123,21 +129,6 @@ def _check_lengths(count: int, columns: Sequence[Any], *optional: Sequence[Any] 
     lengths = {len(column) for column in columns} | {len(column) for column in optional if column is not None}
     if count == 0 or lengths != {count}:
         raise LocalProtocolError("a run that is empty, or has columns of unequal length")
-
-
-def _by_maps(run: LoginRun) -> Iterator[LoginRun]:
-    """The run in parts of at most FRAME_ATTRIBUTE_MAPS_MAX distinct attribute maps; nearly always the run itself."""
-    if len(set(map(id, run.attributes))) <= limits.FRAME_ATTRIBUTE_MAPS_MAX:  # counting objects needs no hash of each
-        yield run
-        return
-    seen: set[Attributes] = set()
-    start = 0
-    for place, attributes in enumerate(run.attributes):
-        if attributes not in seen and len(seen) == limits.FRAME_ATTRIBUTE_MAPS_MAX:
-            yield _part(run, start, place)
-            start, seen = place, set()
-        seen.add(attributes)
-    yield _part(run, start, len(run.sequences))
 
 
 def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -119,7 +119,9 @@ def test_a_claim_is_told_before_anything_is_made() -> None:
 @given(st.lists(attributes, min_size=1, max_size=20))
 def test_attributes_come_back(column: list[Attributes]) -> None:
     """And equal ones as one object, however many there are."""
-    back = columns.unpack_maps(columns.pack_maps(column), len(column))
+    packed = columns.pack_maps(column)
+    assert packed is not None
+    back = columns.unpack_maps(packed, len(column))
     assert back == column
     assert len(set(map(id, back))) == len(set(back))
 
@@ -171,6 +173,14 @@ def test_wrong_attributes_of_our_own_do_not_leave(attributes: Any) -> None:
     """What we send is sorted, unique and within bounds."""
     with pytest.raises((LocalProtocolError, TypeError)):
         columns.pack_maps([attributes])
+
+
+def test_more_maps_than_a_byte_counts_are_no_column() -> None:
+    """255 different maps are one column, 256 are none."""
+    column: list[Attributes] = [(("n", str(number)),) for number in range(256)]
+    assert columns.pack_maps(column) is None
+    packed = columns.pack_maps(column[:255] * 2)
+    assert packed is not None and columns.unpack_maps(packed, 510) == column[:255] * 2
 
 
 @pytest.mark.parametrize(("states", "column"), [(b"\2\2\2", 2), (b"\2\3\2", b"\2\3\2")])

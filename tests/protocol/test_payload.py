@@ -126,7 +126,7 @@ def test_more_maps_than_an_index_holds_are_more_runs() -> None:
         [(("n", str(number)),) for number in range(count)],
     )
     first, second = decode_changes(encode_changes(Changes((run,)))).logins
-    assert (first.sequences, second.sequences) == (range(255), range(255, 300))
+    assert (first.sequences, second.sequences) == (range(150), range(150, 300))
     assert first.attributes + second.attributes == run.attributes
 
 
