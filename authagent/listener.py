@@ -12,6 +12,7 @@ Rules of this file:
 
 import errno
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import trio
 
@@ -64,11 +65,16 @@ class Listener:
         self, addresses: tuple[tuple[str, int], ...], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Listen until cancelled. Raises ListenError before it has started."""
-        listeners = [listener for host, port in addresses for listener in await _listen(host, port)]
-        task_status.started()
-        async with trio.open_nursery() as nursery:
-            for listener in listeners:
-                nursery.start_soon(self._accept, listener, nursery)
+        async with AsyncExitStack() as doors:
+            listeners = [
+                await doors.enter_async_context(listener)
+                for host, port in addresses
+                for listener in await _listen(host, port)
+            ]
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept, listener, nursery)
+                task_status.started()
 
     async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         refused = False
@@ -89,10 +95,10 @@ class Listener:
                 self.turned_away_total += 1
                 stream.socket.close()
                 continue
+            self.unproven += 1
             nursery.start_soon(self._handle, stream)
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        self.unproven += 1
         try:
             link = await accept(stream, self._identity(), self._tls(), self._admit)
         except (LinkFailed, LinkRefused) as error:
