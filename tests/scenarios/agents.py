@@ -67,6 +67,10 @@ class AgentProcess(Process):
         self._unsynced, self._committing = [], False
         self.step(on.Started(self.disk_term))
 
+    def stop(self) -> None:
+        """As SIGTERM."""
+        self.step(on.StopAsked())
+
     def lose_disk(self) -> None:
         self.disk, self.disk_term, self.terms = [], 0, []
         self.disk_lost_count += 1

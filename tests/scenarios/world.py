@@ -4,7 +4,7 @@ Rules of this file:
 
 - Exact where the machines rely on it. A link keeps the order and loses nothing but its end: while a way is silent,
   what was sent waits, as TCP keeps it; what comes to a closed end is answered by a reset, if that host is up.
-- Time moves only in `run`. Messages take LATENCY_S; a refused connection answers at once, a silent one never does.
+- Time moves only in `run`. Messages take `latency_s`; a refused connection answers at once, a silent one never does.
 - Nothing is random but by the seed.
 
 Who lives here: agents.py (authagent's machine with its clocks and disk), proxies.py (proxyagent's machine).
@@ -102,6 +102,7 @@ class Process:
         for wire in self.world.wires_of(self):
             if power:
                 wire.open.pop(self, None)
+                wire.held.pop(wire.other(self), None)
             else:
                 self.world.close(wire, self, End(None, "closed without a farewell"))
 
@@ -164,6 +165,7 @@ class World:
 
     def __init__(self, seed: int = 1) -> None:
         self.now_s = 0.0
+        self.latency_s = LATENCY_S
         self.random = random.Random(seed)
         self.processes: dict[str, Process] = {}
         self.lines: list[str] = []
@@ -255,7 +257,7 @@ class World:
     ) -> None:
         """Make a link; `failed` is told (refusal, text, proven dead) when there is none."""
         born = dialler.generation
-        wait_s = max(LATENCY_S, listener.paused_until_s - self.now_s)
+        wait_s = max(self.latency_s, listener.paused_until_s - self.now_s)
         if self.is_silent(dialler, listener) or not listener.host_up or wait_s > timeout_s:
             self.after(timeout_s, lambda: dialler.do(lambda: failed(None, "timed out", False), born))
             return
@@ -271,7 +273,7 @@ class World:
                 wire.open = {dialler: born, listener: listener.generation}
                 self._wires[wire.number] = wire
                 listener.do(lambda: listener.linked(wire))
-                self.after(LATENCY_S / 2, lambda: dialler.do(lambda: dialler.linked(wire), born))
+                self.after(self.latency_s / 2, lambda: dialler.do(lambda: dialler.linked(wire), born))
 
         self.after(wait_s, answer)
 
@@ -327,7 +329,7 @@ class World:
             else:
                 self._deliver(wire, receiver, what)
 
-        self.after(LATENCY_S, arrive)
+        self.after(self.latency_s, arrive)
 
     def _deliver(self, wire: Wire, receiver: Process, what: tuple[Message, ...] | End) -> None:
         born = wire.open.get(receiver)
@@ -357,4 +359,4 @@ class World:
 
     def _tell_end(self, wire: Wire, process: Process, end: End) -> None:
         born = process.generation
-        self.after(LATENCY_S, lambda: process.do(lambda: process.ended(wire, end, True), born))
+        self.after(self.latency_s, lambda: process.do(lambda: process.ended(wire, end, True), born))
