@@ -301,6 +301,15 @@ async def test_agent_numbers_and_files_that_do_not_exist(tmp_path: Path) -> None
         is_one_clear_line(run("1", "--config", str(site.config)), {2}, "secret")
 
 
+async def test_a_host_of_another_machine_is_named(tmp_path: Path) -> None:
+    """An agent whose entry names a host that is not this machine's ends its start and names it."""
+    async with open_site(tmp_path, proxies=1, relayed=True) as site:
+        text = site.config.read_text().replace('host = "127.0.0.1"', 'host = "192.0.2.1"')
+        site.config.write_text(text.replace('mode = "off"', 'mode = "auto"'))
+        done = run("1", "--config", str(site.config), "--state-dir", str(tmp_path / "state"))
+    is_one_clear_line(done, {2, 3}, "192.0.2.1")
+
+
 async def test_a_control_path_too_long_is_named(tmp_path: Path) -> None:
     """A control folder whose socket path passes 107 bytes ends the start with 2 and names the setting."""
     long = tmp_path / ("x" * 60) / ("y" * 60)
