@@ -80,7 +80,7 @@ class Judge:
         self.story: list[str] = [name]
         self._acts: dict[str, list[Act]] = {proxy.name: [] for proxy in proxies}
         self._logouts: list[tuple[float, str | None, set[str]]] = []  # when, of which user, under which keys
-        world.on_message = self._observe
+        world.on_heard = self._heard
         for agent in agents:
             agent.on_role = self._on_role
 
@@ -101,6 +101,9 @@ class Judge:
             self.world.now_s - at_s < DOUBT_S and (user == logged_out or key in keys)
             for at_s, logged_out, keys in self._logouts
         )
+        if life.doubtful:  # then so is whoever it hides: nobody may surface
+            for other in self.lives.values():
+                other.doubtful |= other.key == key
         self.lives[session.login_id] = life
         self._see_ended(held, witness)
         self._acts[proxy.name].append(Act(session, witness))
@@ -131,16 +134,14 @@ class Judge:
 
     # -- what the judge sees -------------------------------------------------------------------------------------
 
-    def _observe(self, sender: Process, receiver: Process, message: Message) -> None:
-        """An acknowledgement has left an agent; what it covers shows when the proxy has read it."""
-        if isinstance(message, Acknowledgement) and isinstance(receiver, ProxyProcess) and message.site:
-            disks = {agent.name: agent.disk_lost_count for agent in self.agents if str(agent.id) in message.counted}
-            born = receiver.generation
-            self.world.after(self.world.latency_s + 0.001, lambda: self._acknowledged(receiver, born, disks))
+    def _heard(self, receiver: Process, messages: tuple[Message, ...]) -> None:
+        """A proxy has read what came together: if it was an acknowledgement, it covers what is at level site now."""
+        for message in messages:
+            if isinstance(message, Acknowledgement) and isinstance(receiver, ProxyProcess) and message.site:
+                self._acknowledged(receiver, set(message.counted))
 
-    def _acknowledged(self, proxy: ProxyProcess, born: int, disks: dict[str, int]) -> None:
-        if not proxy.running or proxy.generation != born:
-            return
+    def _acknowledged(self, proxy: ProxyProcess, counted: set[str]) -> None:
+        disks = {agent.name: agent.disk_lost_count for agent in self.agents if str(agent.id) in counted}
         waiting = []
         for act in self._acts[proxy.name]:
             if act.what.batch and proxy.client.outbox.reached(act.what.batch) == "site":

@@ -175,7 +175,7 @@ class World:
         self.silences: set[frozenset[str]] = set()  # nothing arrives
         self.stalls: set[frozenset[str]] = set()  # live messages pass, but there is never room for bulk
         self.refusals: dict[tuple[str, str], Code] = {}  # (dialler, listener): the door says no
-        self.on_message: Callable[[Process, Process, Message], None] = lambda sender, receiver, message: None
+        self.on_heard: Callable[[Process, tuple[Message, ...]], None] = lambda receiver, messages: None
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._numbers = itertools.count(1)
@@ -281,8 +281,6 @@ class World:
         """Put messages on a link; nothing happens where the sender's end is closed."""
         wire = self._wires.get(number)
         if wire is not None and sender in wire.open:
-            for message in messages:
-                self.on_message(sender, wire.other(sender), message)
             self._travel(wire, sender, messages)
 
     def close_link(self, number: int, by: Process, end: End) -> None:
@@ -356,6 +354,7 @@ class World:
         rest = tuple(message for message in messages if not isinstance(message, Ping))
         if rest:
             receiver.arrived(wire, rest)
+            self.on_heard(receiver, rest)
 
     def _tell_end(self, wire: Wire, process: Process, end: End) -> None:
         born = process.generation
