@@ -5,7 +5,8 @@ Rules of this file:
 - A login counts from the moment its acknowledgement was read, and until its logout was begun.
 - A logout counts, for the login ids that it ended, from the moment its acknowledgement was read, for ever.
 - What was begun and not acknowledged may go either way: it binds nobody.
-- While faults go on, a proxy that no longer shows an ended login may not show it again; after healing nobody may.
+- While faults go on, a process that has shown an ended login and shows it no more has heard of its end: it may not
+  show it again. One that never showed it may be behind both, and learn the login first. After healing nobody may.
 """
 
 from collections import defaultdict
@@ -26,6 +27,7 @@ class Oracle:
     unacknowledged: int = 0
     resurrected: set[str] = attrs.field(factory=set)
     _by_name: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    _seen: defaultdict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
     _gone: defaultdict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
 
     def hear(self, event: dict[str, Any]) -> None:
@@ -51,9 +53,10 @@ class Oracle:
 
     def look(self, process: str, shown: Collection[str]) -> None:
         """Take in what one process of one proxy shows, while faults go on."""
-        gone = self._gone[process]
+        gone, seen = self._gone[process], self._seen[process]
         self.resurrected |= gone.intersection(shown)
-        gone |= self.ended.difference(shown)
+        seen.update(shown)
+        gone |= (self.ended & seen).difference(shown)
 
     def lost(self, shown: Collection[str]) -> set[str]:
         """The logins that a healed proxy should show and does not."""

@@ -63,8 +63,17 @@ def test_a_login_after_the_logout_counts_by_itself() -> None:
 def test_a_process_that_lost_sight_of_an_ended_login_may_not_show_it_again() -> None:
     """Another process may still show it while faults go on."""
     oracle = heard(*login(A, "k1", "u1"), *logout(A, key="k1"))
+    oracle.look("proxy1 start 1", {A: "k1"})
     oracle.look("proxy1 start 1", {})
     oracle.look("proxy2 start 1", {A: "k1"})
     assert not oracle.resurrected
     oracle.look("proxy1 start 1", {A: "k1"})
     assert oracle.resurrected == {A}
+
+
+def test_a_process_that_is_behind_may_learn_the_login_before_its_end() -> None:
+    """Not to show a login yet is not to have heard of its end."""
+    oracle = heard(*login(A, "k1", "u1"), *logout(A, key="k1"))
+    oracle.look("proxy1 start 1", {})
+    oracle.look("proxy1 start 1", {A: "k1"})
+    assert not oracle.resurrected
