@@ -183,6 +183,7 @@ def test_no_change_of_our_own_leaves_that_breaks_a_bound(broken: Changes) -> Non
         ((), (), (), (b"alice", 1)),
         ((), (), (), 5),
         ((), (), (), ("\0" * 5_000, 1)),
+        ((), (), (), ("a\0" * limits.FRAME_CHANGES_MAX + "a", 1)),
     ],
 )
 def test_what_is_no_run_is_a_breach(row: tuple[Any, ...]) -> None:

@@ -436,6 +436,16 @@ async def test_garbage_is_refused_with_the_reason(garbage: bytes) -> None:
         assert isinstance(failure, LinkFailed) and failure.kind == "protocol"
 
 
+async def test_a_refusal_outlives_what_the_peer_still_sends() -> None:
+    """Bytes that nobody reads would make TCP reset the connection, and the reason would be lost."""
+    async with listening() as listener:
+        stream = await raw(listener.port)
+        await stream.send_all(frame(b"\xc1") + bytes(400_000))
+        await listener.failure()
+        assert (await read_all(stream))[4:7] == b"\x95\x05\x09"
+        await stream.aclose()
+
+
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", frame(b"\xc1"), frame(b"\x9d\x01")])
 async def test_garbage_on_a_proven_link_ends_it_with_the_reason(tls: Tls | None, garbage: bytes) -> None:
     """The peer is told what it broke; what came before the garbage was received."""

@@ -204,8 +204,10 @@ def test_a_session_carries_bytes_both_ways(made: Tls) -> None:
 
 def test_no_ticket_is_sent(made: Tls) -> None:
     """A listener says nothing of its own after the handshake: the first frame is not delayed by what nobody uses."""
-    _, far = shake_hands(tls.dialling_only(), made)
-    assert far.outgoing() == b""
+    near, far = shake_hands(tls.dialling_only(), made)
+    assert read(near) == b"" and far.outgoing() == b""
+    session = near._session.session
+    assert session is None or not session.has_ticket
 
 
 def test_what_came_before_the_end_is_read_first(made: Tls) -> None:
