@@ -78,7 +78,7 @@ class ListStore:
     """What a server asks of its store; everything is stored at once."""
 
     stored: Callable[[int], None] = lambda position: None
-    status: StoreStatus = StoreStatus(True, "")
+    status: StoreStatus = attrs.field(factory=lambda: StoreStatus(True, ""))
     term: int = 0
     loaded_fraction: float = 1.0
     payloads: list[bytes] = attrs.field(factory=list)

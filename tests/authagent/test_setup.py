@@ -68,7 +68,7 @@ def test_tls_is_as_the_file_wants_it(tmp_path: Path) -> None:
     path = with_tls(tmp_path, 'mode = "auto"')
     path.write_text(path.read_text().replace(f'state_dir = "{tmp_path}/state"', f'state_dir = "{tmp_path}/file/x"'))
     assert read(path).tls is not None
-    with pytest.raises((TlsError, OSError), match="none.pem"):
+    with pytest.raises((TlsError, OSError), match=r"none\.pem"):
         read(with_tls(tmp_path, 'mode = "files"\ncertificate = "none.pem"\nkey = "none.pem"'))
 
 

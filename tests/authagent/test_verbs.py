@@ -1,0 +1,230 @@
+"""What the verbs that ask a running agent print, and what they end with; the agent is played."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from authagent import verbs
+from protocol.io.control_client import ControlError, ExitCode
+from protocol.io.sockets import NobodyThere
+
+OPTIONS = dict.fromkeys(("config", "state_dir", "site", "id", "control"))
+LINKED = {
+    "connected": True, "address": "10.1.0.12:9023", "since": "2026-01-31T12:00:00.000Z", "version": "authagent/1",
+    "digest_equal": True, "digest_age_s": 0.2, "clock_offset_s": 0.001, "refused": "",
+}  # fmt: skip
+GONE = dict.fromkeys(LINKED) | {"connected": False, "refused": ""}
+STATUS: dict[str, Any] = {
+    "sentence": "Everything equal. 1 site, 2 proxies, 1 session.", "healthy": True, "problems": [], "id": "1",
+    "site": "lan1", "role": "master", "term": 3, "version": "0.1.0", "partner": {"id": "2", "role": "slave", **LINKED},
+    "proxies": [{"id": "p1", "lag_events": 1, **LINKED}, {"id": "p2", "lag_events": None, **GONE}],
+    "sessions": 1, "tombstones": 0, "events_total": 1_234, "timeouts_total": 2,
+}  # fmt: skip
+SESSION: dict[str, Any] = {
+    "key": "10.0.0.1", "user": "alice", "site": "lan1", "proxy": "p1", "login_id": "p1:0:1",
+    "attributes": {"groups": ["staff", "it"], "mail": "a@b"}, "idle_left_s": 1_790.0, "lifetime_left_s": 43_190.0,
+}  # fmt: skip
+UNREACHABLE = ControlError("nothing is running", ExitCode.UNREACHABLE)
+
+
+class Played:
+    """Control sockets that answer what they are given."""
+
+    def __init__(self) -> None:
+        self.paths: tuple[str, ...] = ("/1.sock",)
+        self.answers: dict[str, list[Any]] = {}
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.found: list[dict[str, Any]] = []
+
+    def ask_for_many(self, path: str, verb: str, *, timeout_s: float, **question: Any) -> Iterator[dict[str, Any]]:
+        self.asked.append((path, verb, question))
+        for answer in self.answers[path]:
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    def find_agents(self, around: object, **options: Any) -> tuple[str, ...]:
+        self.found.append(options)
+        if options["site"] == "elsewhere":
+            raise NobodyThere("no AuthAgent of site elsewhere runs here")
+        return self.paths
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> Played:
+    made = Played()
+    monkeypatch.setattr(verbs, "ask_for_many", made.ask_for_many)
+    monkeypatch.setattr(verbs, "find_agents", made.find_agents)
+    return made
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+# -- status -------------------------------------------------------------------------------------------------------
+
+
+def test_status_prints_its_sentence_first(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then the agent, its links, the counts and the problems."""
+    problem = {"code": "proxy_missing", "text": "proxy p2 is not linked", "since": "2026-01-31T12:00:00.000Z"}
+    played.answers["/1.sock"] = [STATUS | {"problems": [problem]}]
+    assert verbs.status(OPTIONS, as_json=False, wait_s=0) == 0
+    assert printed(capsys) == [
+        "Everything equal. 1 site, 2 proxies, 1 session.",
+        "agent 1 of lan1: master, term 3, version 0.1.0",
+        "partner 2: equal, 0.2 s ago, from 10.1.0.12:9023, clock +0.001 s",
+        "proxy p1: equal, 0.2 s ago, 1 event behind, from 10.1.0.12:9023, clock +0.001 s",
+        "proxy p2: not linked",
+        "1 session, 0 tombstones, 1,234 events, 2 timeouts since the start",
+        "problem proxy_missing: proxy p2 is not linked (since 2026-01-31T12:00:00.000Z)",
+    ]
+
+
+def test_status_of_a_single_agent_has_no_partner(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor of one whose partner refuses it a clock."""
+    played.answers["/1.sock"] = [STATUS | {"partner": None, "proxies": []}]
+    verbs.status(OPTIONS, as_json=False, wait_s=0)
+    assert not [line for line in printed(capsys) if line.startswith(("partner", "proxy"))]
+    played.answers["/1.sock"] = [STATUS | {"partner": {"id": "2", **GONE, "refused": "wrong secret"}}]
+    verbs.status(OPTIONS, as_json=False, wait_s=0)
+    assert "partner 2: not linked: wrong secret" in printed(capsys)
+
+
+def test_waiting_ends_with_0_or_1(
+    played: Played, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as it is healthy; or 1 when time is up; without --wait it is 0 whatever is wrong."""
+    now = [100.0]
+    monkeypatch.setattr(verbs, "_monotonic_s", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    ill = STATUS | {"healthy": False}
+    played.answers["/1.sock"] = [ill]
+    assert verbs.status(OPTIONS, as_json=True, wait_s=0) == 0
+    assert verbs.status(OPTIONS, as_json=True, wait_s=5) == 1
+    assert 104.9 < now[0] < 105.2
+    before = len(played.asked)
+    played.answers["/1.sock"] = [STATUS]
+    assert verbs.status(OPTIONS, as_json=True, wait_s=5) == 0
+    assert len(played.asked) == before + 1
+    assert json.loads(printed(capsys)[-1])["id"] == "1"
+
+
+def test_waiting_bears_an_agent_that_is_not_there_yet(
+    played: Played, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until time is up; then it is told as ever."""
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] > 101:
+            played.answers["/1.sock"] = [STATUS]
+
+    monkeypatch.setattr(verbs, "_monotonic_s", lambda: now[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    played.answers["/1.sock"] = [UNREACHABLE]
+    with pytest.raises(ControlError):
+        verbs.status(OPTIONS, as_json=False, wait_s=0.5)
+    assert verbs.status(OPTIONS, as_json=False, wait_s=5) == 0
+
+
+# -- which agent --------------------------------------------------------------------------------------------------
+
+
+def test_of_two_agents_the_first_that_answers_is_asked(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """One whose process has ended is passed over; the last one's error is told; any other error is final."""
+    played.paths = ("/1.sock", "/2.sock")
+    played.answers = {"/1.sock": [UNREACHABLE], "/2.sock": [STATUS]}
+    assert verbs.status(OPTIONS, as_json=False, wait_s=0) == 0
+    played.answers["/2.sock"] = [ControlError("nothing there either", ExitCode.UNREACHABLE)]
+    with pytest.raises(ControlError, match="nothing there either"):
+        verbs.status(OPTIONS, as_json=False, wait_s=0)
+    played.answers = {"/1.sock": [ControlError("internal error", ExitCode.INTERNAL)], "/2.sock": [STATUS]}
+    with pytest.raises(ControlError, match="internal error"):
+        verbs.status(OPTIONS, as_json=False, wait_s=0)
+
+
+def test_the_agent_of_the_site_in_question_is_asked_where_it_runs_here(
+    played: Played, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise the one that runs here; `--site` before the verb decides."""
+    played.answers["/1.sock"] = [{"sessions": []}]
+    question = {"key": None, "user": None, "proxy": None, "limit": 10}
+    for given, of_site, chosen in ((None, "lan2", "lan2"), (None, "elsewhere", None), ("lan1", "lan2", "lan1")):
+        verbs.sessions({**OPTIONS, "site": given}, {**question, "site": of_site}, as_json=False)
+        assert played.found[-1]["site"] == chosen
+        assert played.asked[-1][2]["site"] == of_site
+
+
+# -- sessions -----------------------------------------------------------------------------------------------------
+
+
+def test_sessions_are_printed_as_they_come(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, and how many; the same as a list of JSON, an empty one too."""
+    question = {"site": None, "limit": 10}
+    played.answers["/1.sock"] = [{"sessions": [SESSION]}, {"sessions": [SESSION, SESSION]}]
+    assert verbs.sessions(OPTIONS, question, as_json=False) == 0
+    lines = printed(capsys)
+    left = "idle in 29 min, ends in 11 h 59 min"
+    assert lines[0] == f"10.0.0.1  alice  lan1/p1  {left} groups=staff,it mail=a@b"
+    assert lines[-1] == "3 sessions"
+    verbs.sessions(OPTIONS, {"site": None, "limit": 3}, as_json=False)
+    assert printed(capsys)[-1] == "3 sessions (there may be more: --limit)"
+    verbs.sessions(OPTIONS, question, as_json=True)
+    assert json.loads("\n".join(printed(capsys))) == [SESSION] * 3
+    played.answers["/1.sock"] = []
+    verbs.sessions(OPTIONS, question, as_json=True)
+    assert json.loads("\n".join(printed(capsys))) == []
+    verbs.sessions(OPTIONS, question, as_json=False)
+    assert printed(capsys) == ["0 sessions"]
+
+
+def test_nothing_that_a_user_chose_steers_the_terminal(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escapes, line ends and the like are printed as question marks."""
+    played.answers["/1.sock"] = [{"sessions": [SESSION | {"user": "a\x1b[2J\nb\u202e"}]}]
+    verbs.sessions(OPTIONS, {"site": None, "limit": 10}, as_json=False)
+    assert "a?[2J?b?" in printed(capsys)[0]
+
+
+# -- logout and reload --------------------------------------------------------------------------------------------
+
+
+def test_a_logout_names_who_is_pending(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 4 with what may still happen there; 0 when it is done everywhere."""
+    question = {"key": None, "user": "alice", "site": None, "all": None, "within_s": 5.0}
+    pending = [
+        {"node": "p2", "reason": "is not linked", "serves_at_most_s": 1_800.0},
+        {"node": "p3", "reason": "has not confirmed it yet", "serves_at_most_s": 0.0},
+    ]
+    played.answers["/1.sock"] = [{"ended": 1, "done": ["authagent-1"], "pending": pending}]
+    assert verbs.logout(OPTIONS, question, as_json=False) == 4
+    assert printed(capsys) == [
+        "ended 1 session; done on 1 of 3 nodes: authagent-1",
+        "pending on p2 (is not linked): may serve for 30 min more at most",
+        "pending on p3 (has not confirmed it yet): serves nobody any more",
+    ]
+    played.answers["/1.sock"] = [{"ended": 2, "done": ["authagent-1"], "pending": []}]
+    assert verbs.logout(OPTIONS, question, as_json=True) == 0
+    assert json.loads(printed(capsys)[0])["ended"] == 2
+
+
+@pytest.mark.parametrize(("within_s", "deadline_s"), [(5.0, 10.0), (100.0, 105.0), (3_600.0, 3_600.0)])
+def test_a_patient_logout_is_not_cut_off(played: Played, within_s: float, deadline_s: float) -> None:
+    """The control socket is told how long the answer may take."""
+    played.answers["/1.sock"] = [{"ended": 0, "done": [], "pending": []}]
+    verbs.logout(OPTIONS, {"site": None, "within_s": within_s}, as_json=True)
+    assert played.asked[-1][2]["deadline_s"] == deadline_s
+
+
+def test_a_reload_that_changed_nothing_ends_with_2(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an error of one line."""
+    played.answers["/1.sock"] = [{"reloaded": True, "text": "reloaded", "restart": []}]
+    assert verbs.reload(OPTIONS) == 0
+    assert printed(capsys) == ["reloaded"]
+    played.answers["/1.sock"] = [{"reloaded": False, "text": "nothing was changed: x", "restart": []}]
+    with pytest.raises(ControlError, match="nothing was changed: x") as raised:
+        verbs.reload(OPTIONS)
+    assert raised.value.code == ExitCode.USAGE
