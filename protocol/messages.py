@@ -247,7 +247,8 @@ class Compare(Message):
 
     `barriers` is the hash of the barriers and `records` the number of records the sender holds: 0 asks for a snapshot.
     `since_ms` is the sender's time of the last completed comparison with this peer (0: never): the peer adds active_at
-    of every record touched since. `forced` (by either side) asks for an exchange even if the roots are at different cuts.
+    of every record touched since. `forced` (by either side) asks for an exchange even if the roots are at different
+    cuts.
     """
 
     number = 24
