@@ -247,7 +247,7 @@ class Agent:
         match message:
             case Report():
                 return self.service.report(peer, message, self.duty.now_ms(now))
-            case Update():
+            case Update() if peer.is_partner:
                 return self.service.update(peer, message, self.duty.now_ms(now))
             case Heartbeat():
                 return self.duty.heartbeat(peer, message, now)
