@@ -294,4 +294,3 @@ class Agent:
             return []
         commands, finished = self.resync.more(peer, self.duty.now_ms(now))
         return commands + (self.duty.compared(peer, now) if finished else [])
-

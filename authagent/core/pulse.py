@@ -27,6 +27,9 @@ from protocol.table import Table
 
 MINUTE_MS = 60_000
 
+CUTS_APART_MAX = 2
+"""How far a peer's cut may lie from ours: a node answers for the last three (DESIGN section 2, digest)."""
+
 UNEQUAL_AFTER_S_MAX = 60.0
 """The most seldom that tables which stay different are compared."""
 
@@ -61,7 +64,7 @@ class Pulse:
     def judge_follower(self, peer: Peer, message: Heartbeat, now: Now) -> None:
         """A follower at our log's end with nothing of its own to tell must have our digest."""
         log = self.replication.log
-        if message.root is None or message.secret_id != self.resync.secret_id or message.pending:
+        if message.pending or not self._comparable(message, now):
             return
         if (message.log_id, message.sequence) == (log.log_id, log.sequence):
             peer.compared(message.root == self.table.root(message.cut_min), now)
@@ -72,7 +75,7 @@ class Pulse:
         if self.replication.complete is None:  # the first comparison runs, or was given up
             again = compares and self.replication.streaming
             return self.resync.open(peer, self.clock.now_ms(now)) if again else []
-        if message.root is None or message.secret_id != self.resync.secret_id:
+        if not self._comparable(message, now):
             return []
         peer.compared(message.root == self.table.root(message.cut_min), now)
         if peer.equal:
@@ -85,6 +88,12 @@ class Pulse:
         self._patience_s = min(UNEQUAL_AFTER_S_MAX, 2 * max(self._patience_s, self.settings.unequal_after_s))
         peer.unequal_since_s = None
         return self.resync.open(peer, self.clock.now_ms(now))
+
+    def _comparable(self, message: Heartbeat, now: Now) -> bool:
+        """Whether the root is under our secret, at a cut for which our own is at hand (a far one costs a scan)."""
+        if message.root is None or message.secret_id != self.resync.secret_id:
+            return False
+        return abs(message.cut_min - self.clock.now_ms(now) // MINUTE_MS) <= CUTS_APART_MAX
 
     def _common(self, now: Now) -> Heartbeat:
         now_ms = self.clock.now_ms(now)

@@ -78,9 +78,10 @@ class Judge:
         self.proxies = proxies
         self.lives: dict[LoginId, Life] = {}
         self.story: list[str] = [name]
+        self._claims: dict[int, tuple[Message, dict[str, int]]] = {}  # by object, which is kept so that no other is it
         self._acts: dict[str, list[Act]] = {proxy.name: [] for proxy in proxies}
         self._logouts: list[tuple[float, str | None, set[str]]] = []  # when, of which user, under which keys
-        world.on_heard = self._heard
+        world.on_sent, world.on_heard = self._sent, self._heard
         for agent in agents:
             agent.on_role = self._on_role
 
@@ -134,14 +135,21 @@ class Judge:
 
     # -- what the judge sees -------------------------------------------------------------------------------------
 
+    def _sent(self, message: Message) -> None:
+        """An acknowledgement claims what is so when it is sent, whatever is lost while it travels."""
+        if isinstance(message, Acknowledgement):
+            disks = {agent.name: agent.disk_lost_count for agent in self.agents if str(agent.id) in message.counted}
+            self._claims[id(message)] = (message, disks)
+
     def _heard(self, receiver: Process, messages: tuple[Message, ...]) -> None:
         """A proxy has read what came together: if it was an acknowledgement, it covers what is at level site now."""
         for message in messages:
-            if isinstance(message, Acknowledgement) and isinstance(receiver, ProxyProcess) and message.site:
-                self._acknowledged(receiver, set(message.counted))
+            if isinstance(message, Acknowledgement):
+                _, disks = self._claims.pop(id(message))
+                if isinstance(receiver, ProxyProcess) and message.site:
+                    self._acknowledged(receiver, disks)
 
-    def _acknowledged(self, proxy: ProxyProcess, counted: set[str]) -> None:
-        disks = {agent.name: agent.disk_lost_count for agent in self.agents if str(agent.id) in counted}
+    def _acknowledged(self, proxy: ProxyProcess, disks: dict[str, int]) -> None:
         waiting = []
         for act in self._acts[proxy.name]:
             if act.what.batch and proxy.client.outbox.reached(act.what.batch) == "site":

@@ -175,6 +175,7 @@ class World:
         self.silences: set[frozenset[str]] = set()  # nothing arrives
         self.stalls: set[frozenset[str]] = set()  # live messages pass, but there is never room for bulk
         self.refusals: dict[tuple[str, str], Code] = {}  # (dialler, listener): the door says no
+        self.on_sent: Callable[[Message], None] = lambda message: None
         self.on_heard: Callable[[Process, tuple[Message, ...]], None] = lambda receiver, messages: None
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -281,6 +282,8 @@ class World:
         """Put messages on a link; nothing happens where the sender's end is closed."""
         wire = self._wires.get(number)
         if wire is not None and sender in wire.open:
+            for message in messages:
+                self.on_sent(message)
             self._travel(wire, sender, messages)
 
     def close_link(self, number: int, by: Process, end: End) -> None:
