@@ -106,6 +106,7 @@ class _Program:
 
     def __init__(self, flags: Flags, made: Setup, log: ProgramLog, dice: random.SystemRandom) -> None:
         self._flags = flags
+        self._started_with = made
         self._log = log
         self._store: Store
         self._started_s = _monotonic_s()
@@ -211,10 +212,10 @@ class _Program:
                 self._log.warning("reload.needs_restart", settings=IDENTITY)
                 text = f"nothing was changed: {IDENTITY} need a restart"
                 return {"reloaded": False, "text": text, "restart": [IDENTITY]}
-            return self._apply(old, new)
+            return self._apply(new)
 
-    def _apply(self, old: Setup, new: Setup) -> dict[str, Any]:
-        restart = old.needs_restart(new)
+    def _apply(self, new: Setup) -> dict[str, Any]:
+        restart = self._started_with.needs_restart(new)
         self._log.level = new.configuration.logging.level
         self._server.apply(new)
         setup.warn(new, self._log)
