@@ -4,7 +4,8 @@ Rules of this file:
 
 - election.py decides on a role; here is what must then be done, in which order, and what is said to whom.
 - A master that yields (DESIGN section 4, "Two masters") stops acknowledging, gives its partner everything, has a fence
-  behind it acknowledged at level site, and only then demotes. Never demote before merging; never discard.
+  behind it acknowledged at level site, and only then demotes. Never demote before merging; never discard. A partner
+  whose store is broken has the fence in memory only: that will do, since this agent keeps all it has.
 - Whoever is unsure, yielding or stopping acknowledges nothing: what it takes in is sent again to the next master.
 - A proxy is told "not master" only by a slave that has heard its master just now. While nothing is decided it is kept
   waiting, which is quicker than sending it away: to a host that is dead it would dial in vain for seconds.
@@ -38,6 +39,9 @@ REFUSALS = {
 }
 """Reasons for which a partner will not have us: an answer, so it lives (DESIGN section 4, Start)."""
 
+FENCE_STORED_S = 2.0
+"""How long a yielding master, which acknowledges nothing, waits for its partner's store once its memory has all."""
+
 HEARTBEATS_MISSED_MAX = 2.5
 """A master that has missed so many heartbeats may be dead, though nobody is suspected yet."""
 
@@ -61,6 +65,7 @@ class Duty:
     left: bool = False  # Exit was said: nothing is done any more
     _woke_ms: int = 0
     _fence: int | None = None
+    _fence_until_s: float | None = None  # the fence is in the partner's memory
     _alarmed: str = ""
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -68,8 +73,8 @@ class Duty:
     @property
     def deadline(self) -> float | None:
         """When to look again, in monotonic seconds."""
-        due_s = [each for each in (self.unsure_until_s, self.stopping_until_s) if each is not None]
-        return min(due_s) if due_s else None
+        due_s = (self.unsure_until_s, self.stopping_until_s, self._fence_until_s)
+        return min((each for each in due_s if each is not None), default=None)
 
     def now_ms(self, now: Now) -> int:
         """Cluster time."""
@@ -103,6 +108,8 @@ class Duty:
             commands += self._sure(now)
         if self.stopping_until_s is not None and (now.monotonic_s >= self.stopping_until_s or self._handed_over):
             commands += self._leave()
+        if self._fence_until_s is not None and now.monotonic_s >= self._fence_until_s and self.lead is not None:
+            commands += self._demote(self.lead, now)
         return commands + self._act(self.election.passed(now.monotonic_s), now)
 
     # -- links ----------------------------------------------------------------------------------------------------
@@ -140,11 +147,14 @@ class Duty:
         """A link counts no more."""
         self.peers.leave(peer)
         if peer.is_partner:
-            self.election.yielding, self._fence = False, None
+            self._forget_fence()
         self.resync.close(peer.link)
         self.replication.leave(peer.link)
         if self.replication.lead == peer.link:
             self.replication.unfollow()
+
+    def _forget_fence(self) -> None:
+        self.election.yielding, self._fence, self._fence_until_s = False, None, None
 
     def lost(self, peer: Peer, code: Code | None, text: str, proven_dead: bool, now: Now) -> list[Command]:
         """A link that was let in is gone."""
@@ -196,6 +206,7 @@ class Duty:
         commands += self._act(self.election.partner_heard(Role(message.role), message.term), now)
         if self.election.role == Role.MASTER != message.role and peer.link == self.replication.lead:
             self.replication.unfollow()  # the split is over: the partner has yielded
+            self._forget_fence()
         if peer.link == self.replication.lead:
             self.replication.heard(message.log_id, message.sequence)
             commands += self.pulse.judge_lead(peer, message, now)
@@ -210,7 +221,7 @@ class Duty:
     def _clock(self, peer: Peer, now: Now) -> list[Command]:
         """Wall clocks too far apart: who serves refuses; of two that do not, the lower id."""
         theirs = peer.role
-        ours_refuses = self.election.role == Role.MASTER or (theirs != Role.MASTER and self._lower)
+        ours_refuses = self.election.role == Role.MASTER or (theirs != Role.MASTER and self.election.lower)
         if not ours_refuses:
             return []
         apart_s = peer.wall_offset_ms / 1000
@@ -224,10 +235,6 @@ class Duty:
         verdict = self.election.partner_lost(now.monotonic_s, proven_dead=not serves, farewell=False)
         commands += self._act(verdict, now)
         return commands + (self._promote(now) if self.election.role != Role.MASTER else [])
-
-    @property
-    def _lower(self) -> bool:
-        return self.settings.partner is None or self.settings.id < self.settings.partner
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -272,10 +279,12 @@ class Duty:
 
     def acknowledged(self, peer: Peer, message: Acknowledgement, now: Now) -> list[Command]:
         """The lead has what this agent reported."""
-        if peer.link != self.replication.lead or self._fence is None or message.site < self._fence:
+        if peer.link != self.replication.lead or self._fence is None or message.master < self._fence:
             return []
-        self._fence = None
-        return self._demote(peer, now)
+        if message.site >= self._fence:
+            return self._demote(peer, now)
+        self._fence_until_s = now.monotonic_s + FENCE_STORED_S
+        return []
 
     # -- roles ----------------------------------------------------------------------------------------------------
 
@@ -329,6 +338,7 @@ class Duty:
 
     def _demote(self, partner: Peer, now: Now) -> list[Command]:
         """Everything is given and acknowledged: be the slave of the other master. The stream from it goes on."""
+        self._forget_fence()
         self.election.following(now.monotonic_s)
         self.replication.resign()
         partner.stored = None

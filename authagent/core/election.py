@@ -99,7 +99,7 @@ class Election:
         match self.said, role:
             case Role.STARTING | Role.SLAVE, Role.MASTER:
                 return Verdict.FOLLOW
-            case (Role.STARTING, Role.STARTING) | (Role.SLAVE, Role.SLAVE) if self._lower:
+            case (Role.STARTING, Role.STARTING) | (Role.SLAVE, Role.SLAVE) if self.lower:
                 return Verdict.PROMOTE
             case Role.SLAVE, Role.STARTING:
                 return Verdict.PROMOTE
@@ -108,9 +108,14 @@ class Election:
         return Verdict.NOTHING
 
     @property
+    def lower(self) -> bool:
+        """Whether this agent's id is the lower of the two; it decides where nothing else does."""
+        return self.settings.partner is None or self.settings.id < self.settings.partner
+
+    @property
     def loses(self) -> bool:
         """Of two masters, whether this one demotes: the lower term, then the higher id."""
-        return (self.term, self._lower) < (self.partner_term, not self._lower)
+        return (self.term, self.lower) < (self.partner_term, not self.lower)
 
     @property
     def split(self) -> bool:
@@ -176,10 +181,6 @@ class Election:
         return self._dial(now_s)
 
     # -- within ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _lower(self) -> bool:
-        return self.settings.partner is None or self.settings.id < self.settings.partner
 
     def _seek(self, attempts: int, interval_s: float, now_s: float) -> Verdict:
         """Begin bounded attempts, the first of them now."""

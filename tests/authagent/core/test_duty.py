@@ -365,6 +365,27 @@ def test_only_level_site_of_the_fence_demotes(acknowledgement: tuple[int, int], 
         assert machine.agent.replication.streaming and machine.agent.duty.lead is not None
 
 
+def test_a_broken_store_of_the_winner_does_not_keep_a_split() -> None:
+    """Once the fence is in the winner's memory, its store is waited for two seconds and no longer."""
+    machine, _ = _yielding()
+    machine.hear(PARTNER_LINK, Acknowledgement(1, 0, ("2",)))
+    word = {"role": Role.MASTER, "term": 7, "log_id": 99, "cluster_ms": NOW_MS}
+    machine.wait_hearing(1.8, PARTNER_LINK, **word)
+    assert machine.role == Role.MASTER
+
+    machine.wait_hearing(0.4, PARTNER_LINK, **word)
+    assert machine.role == Role.SLAVE
+    assert machine.agent.duty.deadline is None
+
+
+def test_a_fence_that_is_not_in_memory_is_waited_for() -> None:
+    """Nothing demotes a master of which the winner may lack something, however long it takes."""
+    machine, _ = _yielding()
+    machine.wait_hearing(10, PARTNER_LINK, role=Role.MASTER, term=7, log_id=99, cluster_ms=NOW_MS)
+
+    assert machine.role == Role.MASTER and machine.agent.election.split
+
+
 def test_a_yielding_master_that_loses_the_link_serves_on() -> None:
     """It acknowledges again, and begins anew at the next contact."""
     machine, _ = _yielding()
