@@ -10,7 +10,8 @@ from protocol.messages import Role
 
 
 def _election(id: int = 1, role: Role = Role.STARTING, term: int = 0, **state: object) -> Election:
-    return Election(Settings(site="lan1", id=id, partner=3 - id), random.Random(1), role, term, term, **state)  # type: ignore[arg-type]
+    settings = Settings(site="lan1", id=id, partner=3 - id)
+    return Election(settings, random.Random(1), role, term, term, **state)  # type: ignore[arg-type]
 
 
 def _refuse_all(election: Election, now_s: float, *, proven_dead: bool = True) -> tuple[Verdict, float]:
