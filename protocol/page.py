@@ -49,7 +49,7 @@ class Page:
 
     __slots__ = (
         "active", "alive", "counted_ms", "earliest", "first", "handle", "label", "latest", "latest_active", "leaf",
-        "origin", "rows", "states",
+        "origin", "quiet_until_ms", "rows", "states",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, index: int, handle: int) -> None:
@@ -66,6 +66,7 @@ class Page:
         self.latest = 0
         self.alive = 0  # upkeep's count, see Table.sweep
         self.counted_ms = 0  # and when that was; 0 for never
+        self.quiet_until_ms = 0  # until then the count stays true by itself: nobody can die of time, nobody has revived
 
     def is_empty(self, low: int, high: int) -> bool:
         """Whether no place from `low` up to, not including, `high` is taken."""
@@ -114,6 +115,11 @@ class Page:
         """The last activity; the login itself where there was none since."""
         return self.rows[place][LOGIN_AT] if self.active is None else self.active[place]
 
+    def dies_at(self, place: int) -> int:
+        """When a record that has not ended dies of itself, unless there is activity before."""
+        row = self.rows[place]
+        return min(row[EXPIRES_AT], self.active_at(place) + row[IDLE_TIMEOUT_S] * 1000)
+
     def touch(self, place: int, active_at: int) -> bool:
         """Raise the last activity of a taken place; False when it is not later than what is known."""
         if active_at <= self.active_at(place):
@@ -160,6 +166,7 @@ class Page:
         ])  # fmt: skip
 
     def _widen(self, earliest: int, latest: int) -> None:
+        self.quiet_until_ms = 0
         if earliest < self.earliest:
             self.earliest = earliest
         if latest > self.latest:
@@ -171,7 +178,10 @@ class Page:
         return self.active
 
     def _set_active(self, place: int, active_at: int) -> None:
-        self._activity()[place] = active_at
+        activity = self._activity()
+        if activity[place] + self.rows[place][IDLE_TIMEOUT_S] * 1000 <= max(active_at, self.counted_ms):
+            self.quiet_until_ms = 0  # it had gone idle in between, or was counted as idle before this was told
+        activity[place] = active_at
         self.latest_active = max(self.latest_active, active_at)
 
 

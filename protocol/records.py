@@ -187,6 +187,7 @@ class Records:
         merged.changed = True
         for handle in self.by_user.get(user):
             page, place = self.pages.at(handle)
+            page.quiet_until_ms = 0
             merged.keys.append(page.rows[place][KEY])
             if self.observed and before < page.rows[place][LOGIN_AT] <= at:
                 merged.closed.append((page.record(place), State.LOGGED_OUT))
@@ -223,6 +224,7 @@ class Records:
         alive = [place for place in places if self.is_alive(page, place, now_ms)]
         self.alive += len(alive) - page.alive
         page.alive = len(alive)
+        page.quiet_until_ms = min(map(page.dies_at, alive), default=page.latest)
         if not since_ms or len(alive) == len(places):
             return []
         living = set(alive)

@@ -55,7 +55,7 @@ class Site:
 
 def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str) -> Site:
     """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
-    entries = _in_order(setup)
+    entries = setup.agents  # of the own site, in the order of their ids; other sites never stand in by themselves
     identity = Identity(
         "proxy",
         setup.site,
@@ -77,12 +77,6 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
 
     hosts = tuple(addresses.join(host, port) for host, port in where)
     return Site(_settings(setup, secrets, entries), dial_place, hosts)
-
-
-def _in_order(setup: ProxySetup) -> tuple[AuthAgentEntry, ...]:
-    """The agents to dial: those of the setup, then those of the other sites, for when none of the own answers."""
-    others = [each for site in setup.configuration.sites for each in setup.configuration.agents_of(site)]
-    return (*setup.agents, *(each for each in others if each not in setup.agents))
 
 
 def _tls(setup: ProxySetup) -> tls.Tls | None:

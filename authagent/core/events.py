@@ -80,13 +80,15 @@ class Stored:
 
 @attrs.frozen
 class LogoutAsked:
-    """An operator ends sessions: of one key, one user, one site, or all (exactly one is given)."""
+    """An operator ends sessions: of one key, of one user, or what is held under some keys (exactly one is given).
+
+    Of a site, or all, is a matter of many events with some hundred keys each: one step must stay short.
+    """
 
     request: int
     key: str | None = None
     user: str | None = None
-    site: str | None = None
-    everything: bool = False
+    keys: tuple[str, ...] = ()
     state: State = State.ADMINISTRATOR
 
 

@@ -122,11 +122,8 @@ class Service:
             return acts.logout_key(self.table, event.key, now_ms=now_ms, state=event.state)
         if event.user is not None:
             return acts.logout_user(self.table, event.user, now_ms=now_ms, state=event.state)
-        ended: dict[object, Record] = {}
-        for shown in self.table.sessions(now_ms):
-            if event.everything or shown.login.site == event.site:
-                ended.update((record.login_id, record) for record in self.table.held(shown.login.key))
-        return Changes(ends=acts.ends_of(ended.values(), State(event.state)))
+        held = [record for key in dict.fromkeys(event.keys) for record in self.table.held(key)]
+        return Changes(ends=acts.ends_of(held, State(event.state)))
 
     def ask_master(self, event: on.AdminAsked) -> list[Command]:
         """Hand an admin verb on to the master."""
