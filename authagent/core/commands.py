@@ -56,7 +56,7 @@ class Persist:
 
 @attrs.frozen
 class PersistTerm:
-    """Write the term before anybody hears of it."""
+    """Give the term to the store before anybody hears of it; nobody waits for the disk (docs/decisions/0005)."""
 
     term: int
 

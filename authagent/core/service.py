@@ -18,7 +18,7 @@ from protocol import acts, codec
 from protocol.changes import Changes
 from protocol.messages import Acknowledgement as AcknowledgementMessage
 from protocol.messages import AdminRequest, Report, Role, Stored, Update
-from protocol.session import Record, State
+from protocol.session import State
 from protocol.table import Table
 
 

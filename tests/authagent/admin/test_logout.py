@@ -164,13 +164,35 @@ async def test_what_a_partner_hands_over_cannot_break_the_master(tmp_path: Path)
             assert told["error"] and told["code"] == ExitCode.USAGE
 
 
-async def test_of_many_sessions_the_longest_lifetime_allowed_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A million are not looked at one by one before they are ended."""
-    monkeypatch.setattr(logout, "LOOKED_AT_MAX", 2)
-    path = write_files(tmp_path, proxies=("p*", "named"), more='[session]\nmax_lifetime = "1h"\n')
+async def test_many_sessions_are_ended_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, with steps between; the number is the sum, and heartbeats are sent meanwhile."""
+    monkeypatch.setattr(logout, "ENDED_AT_ONCE", 7)
+    path = write_files(tmp_path)
+    async with run_agents(path) as (one,), proxyagent.open_proxy_agent(path, id="p1") as proxy:
+        for number in range(100):
+            proxy.login(f"10.1.0.{number}", user=f"u{number}")
+        await until(lambda: one.server.agent.table.alive == 100)
+        sequence = one.server.agent.replication.log.sequence
+        told = await one.ask("logout", site="lan1")
+        assert (told["ended"], told["pending"], len(proxy.sessions())) == (100, [], 0)
+        assert one.server.agent.replication.log.sequence == sequence + 15
+
+
+async def test_what_could_not_be_ended_in_time_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent itself is pending then, and the number is what was ended."""
+    monkeypatch.setattr(logout, "ENDED_AT_ONCE", 1)
+    path = write_files(tmp_path)
     async with run_agents(path) as (one,), proxyagent.open_proxy_agent(path, id="p1") as proxy:
         await log_in(proxy, one)
-        (pending,) = (await one.ask("logout", all=True))["pending"]
-        assert pending["serves_at_most_s"] == 3_600.0
+        real = one.server.ask_machine
+
+        async def slow(make: Any) -> Any:
+            await trio.sleep(0.2)
+            return await real(make)
+
+        monkeypatch.setattr(one.server, "ask_machine", slow)
+        told = await one.ask("logout", all=True, within_s=0.3)
+        assert told["ended"] == 1
+        assert (told["pending"][0]["node"], told["pending"][0]["reason"]) == (
+            "authagent-1", "has not ended all: ask again",
+        )  # fmt: skip

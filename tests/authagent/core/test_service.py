@@ -154,13 +154,13 @@ def test_what_is_stored_is_told_to_the_lead() -> None:
     assert room.service.answer_stored() == [Send((9,), Stored(55, 10))]
 
 
-def test_an_operator_ends_a_key_a_user_a_site_or_all() -> None:
+def test_an_operator_ends_a_key_a_user_or_some_keys() -> None:
     """Each form ends what it names, as administrator, and counts it."""
     for event, ended in (
         (on.LogoutAsked(1, key="10.0.0.1"), {1}),
         (on.LogoutAsked(1, user="bob"), {2}),
-        (on.LogoutAsked(1, site="lan2"), {3}),
-        (on.LogoutAsked(1, everything=True), {1, 2, 3}),
+        (on.LogoutAsked(1, keys=("10.0.0.3", "10.9.9.9")), {3}),
+        (on.LogoutAsked(1, keys=("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1")), {1, 2, 3}),
     ):
         room = Room()
         for number, user, site in ((1, "alice", "lan1"), (2, "bob", "lan1"), (3, "carol", "lan2")):
