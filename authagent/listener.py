@@ -102,10 +102,12 @@ class Listener:
         try:
             link = await accept(stream, self._identity(), self._tls(), self._admit)
         except (LinkFailed, LinkRefused) as error:
-            self._tell("link.refused", error.text)
+            if self._may_tell():
+                self._log.warning("link.refused", reason=error.text)
             return
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._tell("link.failed", str(error))
+            if self._may_tell():
+                self._log.warning("link.failed", reason=str(error))
             return
         except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes bring about, the others are served
             self._log.alarm("listener.handshake_failed", error=repr(error))
@@ -114,14 +116,13 @@ class Listener:
             self.unproven -= 1
         await self._linked(link)
 
-    def _tell(self, event: str, reason: str) -> None:
-        """One line, unless strangers knock too often for that."""
+    def _may_tell(self) -> bool:
+        """Whether one more line may be written; strangers may knock too often for that."""
         now_s = trio.current_time()
         held_back = self._limit.settle(now_s)
         if held_back:
             self._log.warning("listener.suppressed", count=held_back)
-        if self._limit.admit(now_s):
-            self._log.warning(event, reason=reason)
+        return self._limit.admit(now_s)
 
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
