@@ -68,6 +68,9 @@ class Process:
 
     # -- what a process does with events -------------------------------------------------------------------------
 
+    def start(self) -> None:
+        raise NotImplementedError
+
     def linked(self, wire: Wire) -> None:
         raise NotImplementedError
 

@@ -1,6 +1,7 @@
 """An agent's machine and the words that it hears, for the twins of authagent/core."""
 
 import random
+from typing import TypeVar
 
 import attrs
 
@@ -92,7 +93,7 @@ def heartbeat(role: Role = Role.PROXY, at_s: float = 0.0, **fields: object) -> H
     """A heartbeat with nothing to tell but the role."""
     at = now(at_s)
     quiet = Heartbeat(role, 0, False, 0, 0, 0, None, SECRET_ID, None, at.wall_ms, at.boot_ms, None, 0, 0, 0)
-    return attrs.evolve(quiet, **fields)
+    return attrs.evolve(quiet, **fields)  # type: ignore[arg-type]
 
 
 class Machine:
@@ -160,7 +161,10 @@ def make_slave(settings: Settings = PAIRED) -> Machine:
     return machine
 
 
-def sent(commands: list[do.Command], kind: type[Message], link: int | None = None) -> list[Message]:
+Kind = TypeVar("Kind", bound=Message)
+
+
+def sent(commands: list[do.Command], kind: type[Kind], link: int | None = None) -> list[Kind]:
     """The messages of a kind among commands, to one link or to any."""
     sends = [command for command in commands if isinstance(command, do.Send)]
     here = [command.message for command in sends if link is None or link in command.links]
@@ -174,7 +178,7 @@ def updates(commands: list[do.Command], link: int) -> list[Update]:
     return [message for message in map(codec.decode, bodies) if isinstance(message, Update)]
 
 
-def of(commands: list[do.Command], kind: type[do.Command]) -> list[do.Command]:  # type: ignore[valid-type]
+def of(commands: list[do.Command], kind: type[do.Command]) -> list[do.Command]:
     return [command for command in commands if isinstance(command, kind)]
 
 

@@ -36,7 +36,7 @@ class Room:
         return self.service.report(peer or self.proxy, Report(number, payload(key, first=number)), NOW_MS)
 
     def told(self, link: int = 1) -> list[Acknowledgement]:
-        return list(sent(self.service.acknowledge(), Acknowledgement, link))  # type: ignore[misc]
+        return sent(self.service.acknowledge(), Acknowledgement, link)
 
 
 def test_a_report_is_acknowledged_in_two_steps() -> None:
