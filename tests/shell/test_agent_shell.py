@@ -7,6 +7,7 @@ luck: every wait is for a condition, with a deadline.
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -169,6 +170,14 @@ def test_an_agent_without_a_role_ends_in_time(tmp_path: Path, cast: Cast) -> Non
     assert agent.terminate() < STOP_S_MAX
 
 
+def test_an_agent_that_only_comes_up_ends_in_time(tmp_path: Path, cast: Cast) -> None:
+    """Before its table is loaded and its doors are open, too."""
+    path = write_files(tmp_path)
+    agent = cast.agent(path)
+    agent.wait_said("authagent.starting")
+    assert agent.terminate() < STOP_S_MAX
+
+
 def test_peers_that_hang_hold_up_nobody(tmp_path: Path, cast: Cast) -> None:
     """A stopped slave and a stopped proxy: the master ends in time all the same, with 0."""
     path = write_files(tmp_path, agents=2)
@@ -195,7 +204,7 @@ def test_a_broken_machine_ends_the_process_with_70(tmp_path: Path) -> None:
         control = str(tmp_path / "lan1-agent-1.sock")
         until(lambda: os.path.exists(control) and run(path, "status", "--wait", "9", "--config", str(path)), "started")
         with pytest.raises(ControlError):
-            ask(control, "logout", all=True, within_s=1.0)
+            ask(control, "logout", key="10.0.0.1", within_s=1.0)
         _, said = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
@@ -337,7 +346,7 @@ def test_an_agent_out_of_files_waits_and_goes_on(tmp_path: Path, cast: Cast) -> 
 
 
 def test_sessions_have_a_line_each_at_level_1(tmp_path: Path, cast: Cast) -> None:
-    """Login, logout at the slave, statistics; no touch, no key."""
+    """Login, logout at the slave, timeout, statistics; no touch, no key."""
     path = write_files(tmp_path, agents=2, more='[logging]\nstatistics_interval = "1s"\n')
     master, slave = cast.pair(path)
     proxy = cast.proxy(path, "p1")
@@ -345,13 +354,17 @@ def test_sessions_have_a_line_each_at_level_1(tmp_path: Path, cast: Cast) -> Non
     for key, user in (("10.0.0.1", "alice"), ("10.0.0.2", "bob")):
         assert proxy.ask("login", key=key, user=user, wait="site", within_s=5.0)["acknowledged"]
     proxy.ask("touch", key="10.0.0.2")
+    proxy.ask("login", key="10.0.0.3", user="carol", lifetime_s=2.0)
+    master.wait_said("session.ended user=carol reason=expired site=lan1 proxy=p1")
+    until(lambda: master.ask("status")["timeouts_total"] == 1, "a timeout is counted")
     done = run(path, "--control", slave.socket, "logout", "--user", "alice", "--json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["ended"], told["pending"]) == (0, 1, [])
     assert sorted(told["done"]) == ["authagent-1", "authagent-2", "p1"]
     master.wait_said("user.logged_out user=alice by=operator")
     master.wait_said("statistics users=1 logins=0 logouts=0 timeouts=0")
-    assert master.said.count("session.opened") == 2
+    assert re.search(r"statistics users=\d logins=\d logouts=0 timeouts=1", master.said)
+    assert master.said.count("session.opened") == 3
     assert master.said.count("session.ended user=alice reason=administrator by=operator") == 1
     assert "10.0.0.1 " not in master.said and "touch" not in master.said
     shown = run(path, "--control", master.socket, "sessions")
