@@ -10,6 +10,7 @@ from tests.repository import tree
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 COLUMNS_MAX = 120
+PRAGMA = re.compile(r"\s+# (type: ignore|noqa|fmt: ).*")
 
 FORBIDDEN_IN_PURE_ROOMS = frozenset(
     {"asyncio", "datetime", "h11", "logging", "os", "pathlib", "random", "secrets"}
@@ -44,7 +45,7 @@ def test_files_and_lines_are_short() -> None:
         f"{tree.name(path)}:{number}: {len(line)} columns, at most {COLUMNS_MAX}"
         for path in [*tree.sources(), *tree.tests()]
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if len(line) > COLUMNS_MAX
+        if len(PRAGMA.sub("", line)) > COLUMNS_MAX
     )
 
 
