@@ -13,7 +13,7 @@ Rules of this file:
 - Nothing that was not loaded is ever dropped: before `load` has ended there is neither snapshot nor mending, and a
   file that could not be read whole is set aside.
 
-Theory: authagent/store_file.py. Why SQLite and not a log of our own: docs/decisions.
+Theory: authagent/store_file.py. Why SQLite and not a log of our own: docs/decisions/0006.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
