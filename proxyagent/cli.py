@@ -57,8 +57,8 @@ Examples:
 def cli(ctx: click.Context, /, **options: Any) -> None:
     """One login for every proxy: a proxy's part of it.
 
-    `run` keeps a copy of all sessions beside a proxy; the other verbs ask the ProxyAgent that runs on this machine,
-    embedded in a proxy or on its own.
+    `run` keeps a copy of all sessions beside a proxy; the other verbs ask the ProxyAgent that `run` keeps on this
+    machine. One that is embedded in a program is asked through its Python interface.
     """
     ctx.obj = options
 
