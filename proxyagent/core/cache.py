@@ -7,7 +7,8 @@ Rules of this file:
 - Keys and users come checked and in the form of the table (inputs.py, protocol.key); here a key may only get the
   mark of its site (key_scope = "site").
 - Before the first master's time is known all stamps are provisional. `fix_times` moves them, once, before anybody
-  else has seen them. Barriers wait outside the table until then, since a barrier can only rise.
+  else has seen them. Barriers wait outside the table until then, since a barrier can only rise; a
+  login is stamped later than one that waits, too.
 """
 
 from collections.abc import Collection, Iterable
@@ -56,7 +57,7 @@ class Cache:
         self._sequence = 0
         self._mark = f"@{settings.site}" if settings.key_scope == "site" else ""
         self._silent_since_ms: int | None = None
-        self._provisional_barriers: list[Barrier] = []
+        self._provisional_barriers: dict[str, int] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class Cache:
             return self._login_over(key, table_key, user, attributes, idle_timeout_s, lifetime_ms, now, now_ms)
         if self.table.full:
             raise LimitExceeded("the session table is full: raise [limits] sessions, or wait for expiry")
-        login_at = max(now_ms, self.table.barrier(user) + 1)
+        login_at = max(now_ms, self.table.barrier(user) + 1, self._provisional_barriers.get(user, -1) + 1)
         login = Login(table_key, user, self.settings.site, login_at, login_at + lifetime_ms, idle_timeout_s, attributes)
         self._sequence += 1
         self.table.add(self.origin, self._sequence, login)
@@ -155,7 +156,7 @@ class Cache:
                 idle_timeout_s=idle_timeout_s,
                 lifetime_ms=lifetime_ms,
                 login_id=LoginId(*self.origin, self._sequence + 1),
-                now_ms=now_ms,
+                now_ms=max(now_ms, self._provisional_barriers.get(user, -1) + 1),
             )
         except acts.TableFull as error:
             raise LimitExceeded(str(error)) from None
@@ -188,7 +189,8 @@ class Cache:
         ended = self._alive_of(changes, now_ms)
         here = changes
         if not self.clock.is_set and changes.barriers:
-            self._provisional_barriers.extend(changes.barriers)
+            for user, at in changes.barriers:
+                self._provisional_barriers[user] = max(at, self._provisional_barriers.get(user, at))
             here = attrs.evolve(changes, barriers=())
         self.merge(here, now)
         serial = self.outbox.put(changes)
@@ -220,7 +222,7 @@ class Cache:
             for origin in self._origins:
                 self.table.shift(origin, delta_ms)
         self.outbox.release(lambda changes: shifted(changes, delta_ms))
-        for user, at in self._provisional_barriers:
+        for user, at in self._provisional_barriers.items():
             self.table.merge(Changes(barriers=(Barrier(user, at + delta_ms),)), at + delta_ms)
         self._provisional_barriers.clear()
         self.shown.forget_all()

@@ -143,6 +143,37 @@ def test_provisional_times_are_fixed_before_anybody_sees_them() -> None:
     assert bench.lookup("a").login_at_ms == WALL_MS
 
 
+def test_a_login_right_after_a_logout_of_its_user_outlives_the_first_link() -> None:
+    """Never linked yet, a login in the same millisecond as logout(user) is later than it, whoever held the key."""
+    bench = Bench()
+    bench.start()
+    bench.login("fresh")
+    bench.login("held", "bob")
+    bench.logout(user="alice")
+    bench.login("fresh")
+    bench.login("held")
+    bench.open()
+    bench.hear(bench.heartbeat(echo=True))
+    assert [bench.lookup(key).user for key in ("fresh", "held")] == ["alice", "alice"]
+    barrier = bench.client.cache.table.barrier("alice")
+    assert barrier < bench.lookup("fresh").login_at_ms
+    assert barrier < bench.lookup("held").login_at_ms
+
+
+def test_a_barrier_that_waits_for_the_first_link_is_never_lowered() -> None:
+    """Two logouts within the millisecond, the second without anything to end, leave the barrier of the first."""
+    bench = Bench()
+    bench.start()
+    for _ in range(3):
+        bench.logout(user="alice")
+        latest = bench.login("k")
+    bench.logout(user="alice")
+    bench.logout(user="alice")
+    bench.open()
+    bench.hear(bench.heartbeat(echo=True))
+    assert bench.client.cache.table.barrier("alice") >= latest.login_at_ms
+
+
 def test_a_session_that_nobody_reports_any_more_is_reported_again() -> None:
     """When the outbox was emptied, whoever waits for a session gets it into a new report."""
     bench = Bench(outbox_events_max=1)
