@@ -303,7 +303,7 @@ class Client:
         dial_s = self._failover.due_s
         if dial_s is not None and now.monotonic_s >= dial_s and not self._stopped:
             agent = self._failover.choose(now.monotonic_s)
-            out.append(commands.Dial(agent, self.settings.connect_timeout_s))
+            out.append(commands.Dial(agent, self._failover.try_s(now.monotonic_s, self.settings.connect_timeout_s)))
         return out
 
     def _patience_s(self) -> float:

@@ -7,8 +7,9 @@ from protocol.errors import Code
 from protocol.messages import Role
 from proxyagent.core import commands, events
 from proxyagent.core.client import GONE_AFTER_S
+from proxyagent.core.failover import AWAY_AFTER_S, QUICK_S, WINDOW_S_MAX
 from proxyagent.notices import AgentFound, AgentLost, AgentRefused
-from tests.proxyagent.core.bench import Bench
+from tests.proxyagent.core.bench import PAIR, Bench
 
 
 def dialled(bench: Bench) -> list[int]:
@@ -39,6 +40,24 @@ def test_starting_dials_the_first_agent() -> None:
     bench.run_s(0.11)
     bench.step(events.DialFailed(1, None, "refused"))
     assert bench.client.isolated
+
+
+def test_a_silent_host_is_left_soon_where_there_is_another_agent() -> None:
+    """At first a dial of one of two agents may take a second; in a long outage, or of a lone agent, all it is given."""
+    bench = started()
+    assert [each.timeout_s for each in bench.all(commands.Dial)] == [QUICK_S]
+    bench.pass_s(QUICK_S)
+    bench.step(events.DialFailed(0, None, "timed out"))
+    (second,) = [each for each in bench.run_s(0.2) if isinstance(each, commands.Dial)]
+    assert (second.agent, second.timeout_s) == (1, QUICK_S)
+    bench.pass_s(AWAY_AFTER_S)
+    bench.step(events.DialFailed(1, None, "timed out"))
+    (late,) = [each for each in bench.run_s(WINDOW_S_MAX + 0.1) if isinstance(each, commands.Dial)]
+    assert late.timeout_s == bench.client.settings.connect_timeout_s > QUICK_S
+    alone = started(agents=PAIR[:1])
+    assert [each.timeout_s for each in alone.all(commands.Dial)] == [alone.client.settings.connect_timeout_s]
+    hasty = started(connect_timeout_s=0.5)
+    assert [each.timeout_s for each in hasty.all(commands.Dial)] == [0.5]
 
 
 def test_a_slave_redirects_to_its_master() -> None:

@@ -1,7 +1,7 @@
 """Whom a proxy dials next, and when."""
 
 from protocol import limits
-from proxyagent.core.failover import AWAY_AFTER_S, AWAY_WINDOW_S, WINDOW_S_MAX, WINDOW_S_MIN, Failover
+from proxyagent.core.failover import AWAY_AFTER_S, AWAY_WINDOW_S, QUICK_S, WINDOW_S_MAX, WINDOW_S_MIN, Failover
 from proxyagent.core.settings import AgentName
 
 OWN = (AgentName("lan1", "1"), AgentName("lan1", "2"))
@@ -17,6 +17,18 @@ def test_own_agents_are_tried_in_order_and_at_once() -> None:
     assert failover.due_s is None
     failover.failed(10.0, 0.5)
     assert failover.choose(10.1) == 1
+
+
+def test_the_first_tries_of_a_pair_are_quick() -> None:
+    """A try may take a second where another agent can be tried instead, and never more than it is given."""
+    failover = Failover(OWN, "lan1")
+    failover.start(10.0)
+    assert failover.try_s(10.0, 3.0) == QUICK_S
+    assert failover.try_s(10.0, 0.3) == 0.3
+    assert failover.try_s(10.0 + AWAY_AFTER_S, 3.0) == 3.0
+    lone = Failover((OWN[0], AWAY), "lan1")
+    lone.start(10.0)
+    assert lone.try_s(10.0, 3.0) == 3.0
 
 
 def test_waiting_is_full_jitter_in_a_growing_window() -> None:
