@@ -3,7 +3,6 @@
 The contracts of pyproject.toml judge what files say; these tests judge what a running Python then holds.
 """
 
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ CONTROL_VERBS = [
     ("proxyagent", "login", "10.0.0.1", "--user", "alice"),
     ("proxyagent", "send-sync-to-agent"),
 ]
-START_TIME_MAX_S = 0.100
 
 
 def _module(path: Path) -> str:
@@ -50,25 +48,10 @@ def test_the_handshake_brings_in_no_loop(module: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", CONTROL_VERBS, ids=" ".join)
 def test_control_verbs_load_little(verb: tuple[str, ...], tmp_path: Path) -> None:
-    """A verb that only asks a control socket imports no loop, no log, no colours."""
+    """A verb that only asks a control socket imports no loop, no log, no colours"""
     environment = {"HOME": str(tmp_path), "AUTHAGENT_CONFIG": "", "PROXYAGENT_CONTROL": str(tmp_path / "none.sock")}
 
     assert interpreter.loaded_by_command(*verb, **environment) & HEAVY == set()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("program", ["authagent", "proxyagent"])
-def test_control_verbs_start_quickly(program: str, tmp_path: Path) -> None:
-    """The best of some starts of `status` takes less than 100 ms (a shared machine may disturb the others)."""
-    environment = {"HOME": str(tmp_path), "PROXYAGENT_CONTROL": str(tmp_path / "none.sock")}
-    took_s = []
-    for _ in range(8):
-        began = time.perf_counter()
-        done = interpreter.run("-m", program, "status", **environment)
-        took_s.append(time.perf_counter() - began)
-        assert done.returncode == 3, (done.returncode, done.stderr)
-
-    assert min(took_s) < START_TIME_MAX_S
 
 
 @pytest.mark.slow

@@ -11,5 +11,6 @@ ROWS = (
     "memory",
     "tls",
     "followers",
+    "start",
 )
-"""In the order of DESIGN section 10."""
+"""In the order of DESIGN section 10; then what section 6 asks of the command line."""

@@ -1,0 +1,37 @@
+"""How long a verb takes that only asks a control socket, beside redis-cli: from the shell's point of view."""
+
+import subprocess
+import sys
+import time
+
+from tests.benchmark.figures import Figure
+from tests.benchmark.job import Bench
+from tests.benchmark.peer import open_redis
+
+START_MS_MAX = 100.0
+STARTS = 15
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Nothing runs behind our socket: finding that out is all the work, as it is with PING."""
+    folder = bench.place("start")
+    with open_redis(bench.place("start-redis"), replica=False) as redis:
+        peer_ms = _best_ms(["redis-cli", "-p", str(redis.ports[0]), "PING"], {})
+    figures = []
+    for program in ("authagent", "proxyagent"):
+        environment = {"HOME": str(folder), "PROXYAGENT_CONTROL": str(folder / "none.sock")}
+        ours_ms = _best_ms([sys.executable, "-m", program, "status"], environment)
+        name = f"start of `{program} status`"
+        budget = f"<= {START_MS_MAX:.0f} ms"
+        figures.append(Figure(name, "ms", ours_ms, budget, ours_ms <= START_MS_MAX, peer_ms, "redis-cli PING"))
+    return figures
+
+
+def _best_ms(command: list[str], environment: dict[str, str]) -> float:
+    """The best of some starts: others share the machine."""
+    took_ms = []
+    for _ in range(STARTS):
+        began = time.monotonic()
+        subprocess.run(command, env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, check=False)
+        took_ms.append((time.monotonic() - began) * 1000)
+    return min(took_ms)
