@@ -27,6 +27,9 @@ class Index:
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._held
+
     def get(self, name: str) -> Collection[int]:
         """The handles under a name, oldest first; to be read before the index changes."""
         held = self._held.get(name)
@@ -36,6 +39,8 @@ class Index:
 
     def add(self, name: str, handle: int) -> None:
         held = self._held.setdefault(name, handle)
+        if held is handle:
+            return
         if isinstance(held, dict):
             held[handle] = None
         elif held != handle:

@@ -15,7 +15,7 @@ the page; after a conflict they may be wider than needed, which costs a closer l
 
 from array import array
 from collections.abc import Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from protocol.session import Attributes, Login, LoginId, Origin, Record, State, merge_logins
 
@@ -187,4 +187,4 @@ class Page:
 
 def row_of(login: Login) -> Row:
     """A login as pages keep it."""
-    return cast(Row, tuple(login))
+    return login[:]  # a slice of a NamedTuple is a plain tuple

@@ -91,8 +91,9 @@ class Records:
     def has_room(self, state: int, new_page: bool, count: int = 1) -> bool:
         """Whether records not known yet can be taken: ends go a quarter beyond what logins may fill."""
         records_max = self.records_max if state == ALIVE else self.records_max + self.records_max // 4
-        pages_max = max(records_max // limits.PAGE_RECORDS_MIN, limits.PAGES_MIN)
-        return self.count + count <= records_max and not (new_page and len(self.pages) >= pages_max)
+        if self.count + count > records_max:
+            return False
+        return not new_page or len(self.pages) < max(records_max // limits.PAGE_RECORDS_MIN, limits.PAGES_MIN)
 
     def take_piece(self, piece: Piece, merged: Merged) -> bool:
         """Take logins that are all unknown; False, and nothing done, when they are not, or there is no room."""

@@ -82,7 +82,9 @@ class ClusterClock:
     def now_ms(self, now: Now) -> int:
         """Cluster time in milliseconds. Never decreases once the clock is set."""
         self._advance(now)
-        self._shown_ms = max(self._shown_ms, now.boot_ms + self._offset_us // 1000)
+        now_ms = now.boot_ms + self._offset_us // 1000
+        if now_ms > self._shown_ms:
+            self._shown_ms = now_ms
         return self._shown_ms
 
     def offset_ms(self, now: Now) -> int:
@@ -137,10 +139,13 @@ class ClusterClock:
         if not self._used:
             self._used = True
             self._offset_us = self._target_us = (now.wall_ms - now.boot_ms) * 1000
-        elapsed_ms = max(0, now.boot_ms - self._as_of_ms)
-        reach_us = elapsed_ms * SLEW_US_PER_MS
-        self._offset_us += max(-reach_us, min(reach_us, self._target_us - self._offset_us))
-        self._as_of_ms = max(self._as_of_ms, now.boot_ms)
+        elapsed_ms = now.boot_ms - self._as_of_ms
+        if elapsed_ms <= 0:
+            return
+        self._as_of_ms = now.boot_ms
+        if self._offset_us != self._target_us:
+            reach_us = elapsed_ms * SLEW_US_PER_MS
+            self._offset_us += max(-reach_us, min(reach_us, self._target_us - self._offset_us))
 
 
 class OffsetEstimator:

@@ -169,6 +169,10 @@ class Table:
         near = [record for record in alive if record.login.login_at >= shown.login_at - self._doubt_ms]
         return near if any(record.login.user != shown.user for record in near) else near[:1]
 
+    def holds(self, key: str) -> bool:
+        """Whether any record under the key has not ended."""
+        return key in self._by_key
+
     def held(self, key: str) -> list[Record]:
         """Every record under the key that has not ended, idle-dead and expired ones too."""
         return self._held(self._by_key.get(key))

@@ -21,6 +21,8 @@ from protocol.session import Attributes, Login, LoginId, Origin, State
 
 EndReason: TypeAlias = Literal["logged_out", "idle", "expired", "superseded", "administrator"]
 
+NEVER_S = -math.inf
+
 END_REASONS: dict[State, EndReason] = {
     State.SUPERSEDED: "superseded",
     State.LOGGED_OUT: "logged_out",
@@ -62,7 +64,7 @@ class Session:
         self.site = site or ""
         self.seen_s = 0.0
         self.quiet_until_s = 0.0
-        self.touched_s = -math.inf
+        self.touched_s = NEVER_S
         self.due_s = 0.0
         self.batch = 0
 

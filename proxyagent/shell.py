@@ -77,7 +77,8 @@ class Shell:
     def call(self, ask: Callable[[Client, Now], Answer]) -> Answer:
         """Do what the host program wants. Raises Closed, what the arguments deserve, or InternalError."""
         with self.guard:
-            self.check()
+            if self.failure is not None:
+                raise self.failure
             try:
                 now = self.clock.read()
                 self.client.notice_pause(now)
@@ -106,15 +107,14 @@ class Shell:
 
     def let_leave(self) -> None:
         """See to it that what is in the outbox leaves."""
-        if not self.client.outbox.has_unsent or self._token is None:
+        if self._leaves_at_tick or self._token is None or not self.client.outbox.has_unsent:
             return
         if threading.get_ident() != self._thread:
-            if not self._leaves_at_tick:
-                self._leaves_at_tick = True
-                self._token.run_sync_soon(self._rouse, idempotent=True)
+            self._leaves_at_tick = True
+            self._token.run_sync_soon(self._rouse, idempotent=True)
         elif self.client.hurry:
             self.step(events.Changed())
-        elif not self._leaves_at_tick and self.client.conversation is not None:
+        elif self.client.conversation is not None:
             self._leaves_at_tick = True
             self._wake.set()
 

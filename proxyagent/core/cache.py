@@ -117,7 +117,7 @@ class Cache:
         """Log `user` in under `key`; a repeated login is a touch. Raises LimitExceeded when the table is full."""
         now_ms = self.clock.now_ms(now)
         table_key = self._table_key(key)
-        if self.table.held(table_key):
+        if self.table.holds(table_key):
             return self._login_over(key, table_key, user, attributes, idle_timeout_s, lifetime_ms, now, now_ms)
         if self.table.full:
             raise LimitExceeded("the session table is full: raise [limits] sessions, or wait for expiry")

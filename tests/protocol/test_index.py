@@ -35,6 +35,7 @@ def test_an_index_is_a_set_of_handles_a_name(steps: list[tuple[str, object, int]
     assert set(index) == set(plain) and len(index) == len(plain)
     for name in "abc":
         assert sorted(index.get(name)) == sorted(plain.get(name, ()))
+        assert (name in index) == (name in plain)
 
 
 def test_a_name_with_nobody_under_it_is_not_kept() -> None:

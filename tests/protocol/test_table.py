@@ -57,7 +57,9 @@ def test_nobody_is_shown_but_the_alive() -> None:
     table.merge(ended(2, login(at=NOW_MS - 30)), NOW_MS)
     assert shown(table) == login_id(1)
     table.merge(barred("alice", NOW_MS - 40), NOW_MS)
-    assert shown(table) is None and table.held(KEY) != []
+    assert shown(table) is None and table.held(KEY) != [] and table.holds(KEY)
+    table.merge(ended(1, login(at=NOW_MS - 40, idle_timeout_s=7_200)), NOW_MS)
+    assert table.held(KEY) == [] and not table.holds(KEY)
 
 
 @pytest.mark.parametrize(("apart_ms", "expected"), [(2 * OFFSET_MS, None), (2 * OFFSET_MS + 1, login_id(2))])
