@@ -24,6 +24,9 @@ BLOCK = re.compile(r"(?:<!-- (run|compile) -->\n)?```(\w+)\n(.*?)```", re.DOTALL
 EVENT = re.compile(r"[a-z]+(\.[a-z_]+)?")
 LOGGING_CALLS = {"started", "note", "warning", "alarm", "detail", "session", "Log", "_emit", "_write"}
 
+WRITTEN_BY_OTHERS = {"docs/benchmark.md"}
+"""Pages that are there only after their program has run: this one is `make bench`'s."""
+
 START_TIMEOUT_S = 20
 RUN_TIMEOUT_S = 30
 
@@ -83,7 +86,7 @@ def test_every_document_is_found_from_the_index() -> None:
     linked = {(index.parent / link).resolve() for link in LINK.findall(index.read_text(encoding="utf-8"))}
     pages = {path for path in DOCUMENTS if path.is_relative_to(index.parent) and path != index}
 
-    assert {_name(path) for path in pages - linked if path.parent.name != "decisions"} == set()
+    assert {_name(path) for path in pages - linked if path.parent.name != "decisions"} - WRITTEN_BY_OTHERS == set()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
