@@ -169,9 +169,11 @@ def _check_attributes(flat: tuple[Any, ...], failure: Failure) -> None:
 
 def unpack_sequences(column: Any, spend: Callable[[int], None]) -> Sequence[int]:
     """`spend` is told how many there are before anything is as long as the column claims."""
-    if type(column) is not tuple or not 2 <= len(column) <= 3 or set(map(type, column[:2])) != {int}:
+    if type(column) is not tuple or not 2 <= len(column) <= 3:
         raise RemoteProtocolError("a column of sequences of no known form")
     first, count = column[:2]
+    if type(first) is not int or type(count) is not int:
+        raise RemoteProtocolError("a column of sequences of no known form")
     if count < 1:
         raise RemoteProtocolError("a run of no sequences")
     spend(count)

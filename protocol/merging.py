@@ -9,7 +9,7 @@ Rules of this file:
 Theory. Checking a column costs one min or max; only a column that fails is looked at one by one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from sys import intern
 from typing import Final
@@ -42,7 +42,7 @@ class Merge:
             zip(run.keys, users, repeat(run.site), run.login_at, run.expires_at, run.idle_timeout_s, run.attributes)
         )
         states = run.states or bytes([ALIVE]) * len(rows)
-        stamps = (run.login_at,) if run.active_at is None else (run.login_at, run.active_at)
+        stamps = [run.login_at] if run.active_at is None else [run.login_at, run.active_at]
         singly = self._admitted(run.expires_at, stamps)
         sequences = run.sequences
         if singly is None and isinstance(sequences, range) and sequences.step == 1 and len(rows) >= PIECE_MIN:
@@ -118,18 +118,14 @@ class Merge:
             start = end
         return singly
 
-    def _admitted(self, expires_at: Sequence[int], stamps: Iterable[Sequence[int]]) -> list[int] | None:
+    def _admitted(self, expires_at: Sequence[int], stamps: Sequence[Sequence[int]]) -> list[int] | None:
         """The positions of a run whose times may be; None for all of them."""
         if not expires_at:
             return None
         expired_ms, ahead_ms = self.now_ms - self.doubt_ms, self.now_ms + self.doubt_ms
         lifetime_end_ms = ahead_ms + limits.LIFETIME_MS_MAX
-        stamps = tuple(stamps)
-        if (
-            min(expires_at) > expired_ms
-            and max(expires_at) <= lifetime_end_ms
-            and all(max(column) <= ahead_ms for column in stamps)
-        ):
+        latest_ms = max(map(max, stamps), default=0)
+        if min(expires_at) > expired_ms and max(expires_at) <= lifetime_end_ms and latest_ms <= ahead_ms:
             return None
         admitted = []
         for n, expires in enumerate(expires_at):

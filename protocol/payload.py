@@ -165,7 +165,7 @@ class _Budget:
 
 
 def _rows(value: Any) -> tuple[Any, ...]:
-    if type(value) is not tuple or any(type(row) is not tuple for row in value):
+    if type(value) is not tuple or (value and set(map(type, value)) != {tuple}):
         raise RemoteProtocolError("a part of a payload that is no array of runs")
     return value
 
