@@ -81,6 +81,8 @@ class Records:
         self.counts = Counts()
         self.observed = False
         self.records_max = records_max
+        self._login_bounds = _bounds(records_max)
+        self._end_bounds = _bounds(records_max + records_max // 4)
 
     def find(self, origin: tuple[str, int], sequence: int) -> tuple[Page, int] | None:
         """Page and place of a record, if there is one."""
@@ -90,10 +92,8 @@ class Records:
 
     def has_room(self, state: int, new_page: bool, count: int = 1) -> bool:
         """Whether records not known yet can be taken: ends go a quarter beyond what logins may fill."""
-        records_max = self.records_max if state == ALIVE else self.records_max + self.records_max // 4
-        if self.count + count > records_max:
-            return False
-        return not new_page or len(self.pages) < max(records_max // limits.PAGE_RECORDS_MIN, limits.PAGES_MIN)
+        records_max, pages_max = self._login_bounds if state == ALIVE else self._end_bounds
+        return self.count + count <= records_max and not (new_page and len(self.pages.by_handle) >= pages_max)
 
     def take_piece(self, piece: Piece, merged: Merged) -> bool:
         """Take logins that are all unknown; False, and nothing done, when they are not, or there is no room."""
@@ -273,3 +273,8 @@ class Records:
         row = page.rows[place]
         if row[LOGIN_AT] > self.barriers.get(row[USER]):
             merged.opened.append(LoginId(*page.origin, page.first + place))
+
+
+def _bounds(records_max: int) -> tuple[int, int]:
+    """The bound on records, and the one on pages that goes with it."""
+    return records_max, max(records_max // limits.PAGE_RECORDS_MIN, limits.PAGES_MIN)

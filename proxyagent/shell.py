@@ -76,18 +76,19 @@ class Shell:
 
     def call(self, ask: Callable[[Client, Now], Answer]) -> Answer:
         """Do what the host program wants. Raises Closed, what the arguments deserve, or InternalError."""
+        client = self.client
         with self.guard:
             if self.failure is not None:
                 raise self.failure
             try:
                 now = self.clock.read()
-                self.client.notice_pause(now)
-                answer = ask(self.client, now)
+                client.notice_pause(now)
+                answer = ask(client, now)
             except (Error, WrongType):
                 raise
             except Exception as error:
                 raise self.break_down(error) from error
-            for notice in self.client.endings.take():
+            for notice in client.endings.take():
                 self.subscriptions.deliver(notice)
             self.let_leave()
             return answer
