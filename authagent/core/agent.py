@@ -23,6 +23,7 @@ from authagent.core.doorway import Doorway
 from authagent.core.duty import Duty
 from authagent.core.election import Election
 from authagent.core.events import Event
+from authagent.core.handover import Handover
 from authagent.core.peer import Peer, Peers, open_peer
 from authagent.core.pulse import Pulse
 from authagent.core.replication import Replication
@@ -80,9 +81,10 @@ class Agent:
         self.service = Service(settings, table, self.peers, self.replication)
         clock = ClusterClock()
         self.pulse = Pulse(settings, table, self.peers, self.election, self.replication, self.resync, clock)
+        handover = Handover(settings, self.peers, self.election, self.replication, self.service, self.pulse)
         self.duty = Duty(
             settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service,
-            self.pulse, clock,
+            self.pulse, clock, handover,
         )  # fmt: skip
         self._doorway = Doorway(settings)
         self._tick_s: float | None = None
@@ -125,7 +127,9 @@ class Agent:
             case on.AdminDone():
                 commands.append(do.Send((event.link,), AdminAnswer(event.request, event.body)))
             case on.StopAsked():
-                commands += self.duty.stop(now)
+                commands += self.duty.handover.stop(now)
+            case on.SwitchAsked():
+                commands += self.duty.handover.switch(event.request, now, unsure=self.pulse.unsure)
             case on.Started():
                 self._tick_s = now.monotonic_s
                 commands += self.duty.start(event.term, now)
@@ -176,7 +180,7 @@ class Agent:
             else:
                 commands += self._more(peer.link, now)
         commands += self.replication.flush()
-        return commands + self.pulse.beat(now)
+        return commands + self.pulse.tick(now)
 
     # -- links ----------------------------------------------------------------------------------------------------
 

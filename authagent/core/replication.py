@@ -49,9 +49,10 @@ class Replication:
     complete: int | None = None  # the position at which the first comparison with the lead had been merged
     followers: dict[int, None] = attrs.field(factory=dict)  # links, in the order in which they came
     deadline: float | None = None
+    told: set[int] = attrs.field(factory=set)  # of many followers, those relayed to since the last regular heartbeat
     _window: list[Entry] = attrs.field(factory=list)
     _heard: deque[tuple[int, int]] = attrs.field(factory=deque)  # (position, sequence of the lead)
-    _told: int = 0
+    _answered: int = 0
 
     # -- changes --------------------------------------------------------------------------------------------------
 
@@ -92,6 +93,7 @@ class Replication:
         """The mastership is over: no log, no followers."""
         self.log = Log(0)
         self.followers.clear()
+        self.told.clear()
         self._window.clear()
         self.deadline = None
 
@@ -107,11 +109,16 @@ class Replication:
     def leave(self, link: int) -> None:
         self.followers.pop(link, None)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether followers are so many that words to them must be saved."""
+        return len(self.followers) > FOLLOWERS_AT_ONCE
+
     def due(self, now_s: float) -> bool:
         """Whether what waits in the window must be relayed now; sets the deadline if not."""
         if not self._window:
             return False
-        if len(self.followers) <= FOLLOWERS_AT_ONCE:
+        if not self.crowded:
             return True
         if self.deadline is None:
             self.deadline = now_s + min(WINDOW_S_MAX, WINDOW_S_EACH * len(self.followers))
@@ -125,6 +132,8 @@ class Replication:
         sources = {entry.source for entry in window if entry.source is not None} & self.followers.keys()
         others = tuple(link for link in self.followers if link not in sources)
         commands: list[Command] = []
+        if self.crowded:
+            self.told.update(others)
         if others:
             commands.append(Relay(others, b"".join(entry.frame for entry in window)))
         for source in sources:
@@ -147,7 +156,7 @@ class Replication:
         return self.cursor
 
     def unfollow(self) -> None:
-        self.lead, self.complete, self.streaming, self._told = None, None, False, 0
+        self.lead, self.complete, self.streaming, self._answered = None, None, False, 0
         self._heard.clear()
 
     def begin(self, log_id: int, sequence: int) -> None:
@@ -178,5 +187,5 @@ class Replication:
             reached = self._heard.popleft()[1]
         if reached is None:
             return None
-        self._told = max(self._told, reached)
-        return self._told
+        self._answered = max(self._answered, reached)
+        return self._answered

@@ -107,6 +107,42 @@ def test_each_peer_gets_its_own_echo() -> None:
     assert (second.echo_ms, second.comparing) == (None, True)
 
 
+def test_many_busy_followers_hear_every_fifth_heartbeat() -> None:
+    """[P-17] Whoever was sent changes in each interval is spared four in a row; the quiet one and the partner never."""
+    pulse = _pulse()
+    count = FOLLOWERS_AT_ONCE + 1
+    for link in range(count):
+        pulse.replication.follow(link)
+    for link in (*range(count), count + 1):
+        _enter(pulse, make_peer(link, f"p{link}", "agent" if link == PARTNER_LINK else "proxy"))
+    beats: dict[int, list[int]] = {link: [] for link in (*range(count), count + 1)}
+    for tick in range(20):
+        pulse.replication.take(logins(f"10.0.0.{tick}", first=tick), None, "lan1", None, "x", NOW_MS)
+        pulse.replication.flush()
+        for command in pulse.tick(now(tick / 5)):
+            assert isinstance(command, Send)
+            beats[command.links[0]].append(tick)
+
+    spared = beats.keys() - {PARTNER_LINK, count + 1}
+    assert all(len(beats[link]) == 4 for link in spared)
+    assert {later - earlier for link in spared for earlier, later in itertools.pairwise(beats[link])} == {5}
+    assert len({beats[link][0] for link in spared}) == 5
+    assert len(beats[PARTNER_LINK]) == len(beats[count + 1]) == 20
+
+
+def test_quiet_followers_hear_every_heartbeat_however_many() -> None:
+    """[P-17] With nothing else to say a heartbeat is the only sign of life."""
+    pulse = _pulse()
+    for link in range(FOLLOWERS_AT_ONCE + 1):
+        pulse.replication.follow(link)
+        _enter(pulse, make_peer(link, f"p{link}"))
+    pulse.replication.take(logins("10.0.0.1"), None, "lan1", None, "x", NOW_MS)
+    pulse.replication.flush()
+    pulse.tick(now())
+
+    assert len(pulse.tick(now(0.2))) == FOLLOWERS_AT_ONCE + 1
+
+
 def test_who_waits_at_the_door_hears_that_nothing_is_decided() -> None:
     """Whatever this agent is, the word for the door is STARTING and unsure."""
     told = _pulse().undecided(now())
