@@ -112,6 +112,6 @@ class Liveness:
 
     def suspect(self, now: Now) -> bool:
         """Whether the peer has been silent for too long."""
-        if now.monotonic_s < self._heard_s + self.suspect_after_s:  # whatever the stretch; each tick asks this of all links
+        if now.monotonic_s < self._heard_s + self.suspect_after_s:  # whatever the stretch; a tick asks it of all links
             return False
         return now.monotonic_s >= self.deadline
