@@ -202,7 +202,11 @@ def _unpack_offsets(least: Any, packed: Any, count: int, low: int, high: int, wh
     if sys.byteorder == "big":
         offsets.byteswap()
     _check_integers(least, least + max(offsets), low, high, what, RemoteProtocolError)
-    return [least + offset for offset in offsets]
+    distinct = set(offsets)
+    if 2 * len(distinct) > count:
+        return [least + offset for offset in offsets]
+    shared = {offset: least + offset for offset in distinct}  # logins of one moment keep one object: 60 bytes a record
+    return [shared[offset] for offset in offsets]
 
 
 def unpack_strings(column: Any, count: int, bytes_max: int, what: str) -> list[str]:

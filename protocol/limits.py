@@ -99,8 +99,8 @@ FRAME_ATTRIBUTE_MAPS_MAX = 255
 OUTBOX_EVENTS_MAX = 100_000
 """Events a proxy keeps for an agent that is away; an operator may raise it ([limits] outbox_events)."""
 
-LOG_BYTES_MAX = 64 * 1024 * 1024
-"""The replication log of a master: about 1.5 million logins, or minutes of absence at full load."""
+LOG_BYTES_MAX = 32 * 1024 * 1024
+"""The replication log of a master: about 750,000 logins; whoever missed more compares tables, which costs little more."""
 
 SNAPSHOTS_AT_ONCE_MAX = 2
 """Snapshots served at one time; a third follower waits and goes on with what it has."""
