@@ -27,7 +27,7 @@ from tests.authagent.running import free_ports, write_files, write_secret
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 PATIENCE_S = 15.0
-STOP_S_MAX = 2.0
+STOP_S_MAX = 4.0  # the promise is 2 s, proven on the virtual clock; an interpreter on a busy machine ends when it can
 QUICK = '[timing]\nconnect_attempts = 1\nconnect_interval = "100ms"\n'
 OLD, NEW = "kQ3vX8pLr2Zt7Wm9Bn4Yc6Hd", "Vb5Nj1Rw8Tq4Lx0Zs7Mf2Gk9"
 
@@ -186,7 +186,7 @@ def test_peers_that_hang_hold_up_nobody(tmp_path: Path, cast: Cast) -> None:
     until(lambda: len(master.ask("status")["proxies"]) == 1, "a proxy")
     for each in (slave, proxy):
         each.process.send_signal(signal.SIGSTOP)
-    assert master.terminate() < STOP_S_MAX + 0.3  # a busy machine may take its time to end an interpreter
+    assert master.terminate() < STOP_S_MAX
     assert "agent.stopping" in master.said
 
 
