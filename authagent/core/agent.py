@@ -51,6 +51,7 @@ from protocol.messages import (
     Pages,
     Pong,
     Report,
+    Role,
     SnapshotWait,
     Stored,
     Update,
@@ -121,7 +122,8 @@ class Agent:
             case on.DialFailed():
                 commands += self.duty.dial_failed(event, now)
             case on.LogoutAsked():
-                commands += self.service.logout(event, self.election.role, self.duty.now_ms(now))
+                role = Role.STARTING if self.duty.handover.holds_back else self.election.role  # the next master's
+                commands += self.service.logout(event, role, self.duty.now_ms(now))
             case on.AdminAsked():
                 commands += self.service.ask_master(event)
             case on.AdminDone():

@@ -97,13 +97,17 @@ class CarryOut:
 
 @attrs.frozen
 class Answer:
-    """The answer to a LogoutAsked or an AdminAsked. `sequence` is the log position to be reached everywhere."""
+    """The answer to a LogoutAsked, AdminAsked or SwitchAsked.
+
+    `sequence` is the log position to be reached everywhere; `unfinished` is an error that asking again may mend.
+    """
 
     request: int
     body: bytes = b""
     ended: int = 0
     sequence: int = 0
     error: str = ""
+    unfinished: bool = False
 
 
 @attrs.frozen

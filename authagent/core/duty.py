@@ -17,6 +17,7 @@ from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.commands import Command
 from authagent.core.election import Election, Verdict
+from authagent.core.handover import Handover
 from authagent.core.peer import Peer, Peers
 from authagent.core.pulse import Pulse
 from authagent.core.replication import Replication
@@ -60,8 +61,8 @@ class Duty:
     service: Service
     pulse: Pulse
     clock: ClusterClock
+    handover: Handover
     unsure_until_s: float | None = None
-    stopping_until_s: float | None = None
     left: bool = False  # Exit was said: nothing is done any more
     _woke_ms: int = 0
     _fence: int | None = None
@@ -73,7 +74,7 @@ class Duty:
     @property
     def deadline(self) -> float | None:
         """When to look again, in monotonic seconds."""
-        due_s = (self.unsure_until_s, self.stopping_until_s, self._fence_until_s)
+        due_s = (self.unsure_until_s, self.handover.deadline, self._fence_until_s)
         return min((each for each in due_s if each is not None), default=None)
 
     def now_ms(self, now: Now) -> int:
@@ -94,6 +95,7 @@ class Duty:
         commands: list[Command] = [do.Log("agent.slept", "warning", {"seconds": round(slept_s, 1)})]
         if self.settings.partner is None or self.election.role == Role.STARTING:
             return commands
+        commands += self.handover.give_up("this process stood still, and is not sure who serves", now)
         self.unsure_until_s = now.monotonic_s + self.settings.unsure_after_s
         self.pulse.unsure = True
         self._woke_ms = now.boot_ms
@@ -106,8 +108,9 @@ class Duty:
         commands: list[Command] = []
         if self.unsure_until_s is not None and now.monotonic_s >= self.unsure_until_s:
             commands += self._sure(now)
-        if self.stopping_until_s is not None and (now.monotonic_s >= self.stopping_until_s or self._handed_over):
-            commands += self._leave()
+        if self.handover.may_leave(now):
+            return commands + self._leave()
+        commands += self.handover.passed(now)
         if self._fence_until_s is not None and now.monotonic_s >= self._fence_until_s and self.lead is not None:
             commands += self._demote(self.lead, now)
         return commands + self._act(self.election.passed(now.monotonic_s), now)
@@ -212,10 +215,10 @@ class Duty:
             commands += self.pulse.judge_lead(peer, message, now)
             if self.election.role == Role.SLAVE:
                 commands += self._redirect_all()  # whoever waited to learn whether this master lives
-        elif peer.link in self.replication.followers:
-            self.pulse.judge_follower(peer, message, now)
         elif self.election.role == Role.MASTER == message.role:
             commands.append(do.Send((peer.link,), Follow(*self.replication.attach(peer.link))))
+        elif peer.link in self.replication.followers:
+            self.pulse.judge_follower(peer, message, now)
         return commands
 
     def _clock(self, peer: Peer, now: Now) -> list[Command]:
@@ -310,7 +313,7 @@ class Duty:
 
     def _promote(self, now: Now) -> list[Command]:
         """Serve: a new term, kept on disk, and a new log."""
-        if self.stopping_until_s is not None:
+        if self.handover.stopping_until_s is not None:
             return []
         self.election.promoted(now.monotonic_s)
         self.replication.lead_off(self.dice.getrandbits(63) | 1)
@@ -325,12 +328,15 @@ class Duty:
 
     def _follow(self, partner: Peer, now: Now) -> list[Command]:
         """Become slave of the partner, which serves."""
+        after = {"after": "switch"} if self.election.offering else {}
         self.election.following(now.monotonic_s)
         self.replication.resign()
+        partner.stored = None
         cursor = self.replication.attach(partner.link)
         return [
-            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term}),
+            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, **after}),
             do.AnnounceRole(Role.SLAVE, self.election.term),
+            *self.handover.done(),
             *self._redirect_all(),
             do.Send((partner.link,), Follow(*cursor)),
             *self.pulse.beat(now),
@@ -368,25 +374,13 @@ class Duty:
     @property
     def may_acknowledge(self) -> bool:
         """Whether what is said now will still be true: not while unsure, yielding or leaving."""
-        if self.unsure_until_s is not None or self.election.yielding or self.stopping_until_s is not None:
+        if self.unsure_until_s is not None or self.election.yielding or self.handover.holds_back:
             return False
         return self.election.role == Role.MASTER
 
-    def stop(self, now: Now) -> list[Command]:
-        """SIGTERM: a master gives its slave what it lacks first."""
-        if self.stopping_until_s is not None:
-            return []
-        self.stopping_until_s = now.monotonic_s + self.settings.handover_timeout_s
-        return [do.Log("agent.stopping"), *self.replication.flush()]
-
-    @property
-    def _handed_over(self) -> bool:
-        slave = self.service.slave
-        return slave is None or (slave.stored or 0) >= self.replication.log.sequence
-
     def _leave(self) -> list[Command]:
         """Say farewell to the slave first, so that it serves when the proxies come."""
-        self.stopping_until_s, self.left = None, True
+        self.left = True
         partner = self.peers.partner
         commands: list[Command] = []
         if partner is not None:

@@ -14,8 +14,9 @@ States (DESIGN section 4):
     STARTING --- partner is master ---------------------------------------------------------> SLAVE
     SLAVE    --- link to the master lost: STARTING again (`seeking`), with few and quick attempts; a partner that
                  starts anew meanwhile finds a slave whose master is gone, and follows it
-    SLAVE    --- partner starts anew, or took its leave in order ---------------------------> MASTER
+    SLAVE    --- partner starts anew, took its leave in order, or offers its mastership ----> MASTER
     MASTER   --- partner is master too, and has the greater (term, lower id): yields -------> SLAVE
+    MASTER   --- says STARTING (`offering`), so that its slave serves; that one is master --> SLAVE
 """
 
 import enum
@@ -60,6 +61,7 @@ class Election:
     refused: str = ""
     seeking: bool = False
     yielding: bool = False
+    offering: bool = False
     dialling: bool = False
     deadline: float | None = None
     dial_timeout_s: float = 0.0
@@ -88,7 +90,10 @@ class Election:
 
     @property
     def said(self) -> Role:
-        """The role that the partner is told: whoever seeks a lost master is a slave that lacks one."""
+        """The role that peers are told: whoever seeks a lost master is a slave that lacks one, and whoever offers its
+        mastership says that nothing is decided, so that its slave serves."""
+        if self.offering:
+            return Role.STARTING
         return Role.SLAVE if self.seeking else self.role
 
     def partner_heard(self, role: Role, term: int) -> Verdict:
@@ -137,7 +142,7 @@ class Election:
         self.partner_role = None
         self.dialling = False
         if self.role == Role.MASTER:
-            self.yielding = False
+            self.yielding = self.offering = False
             return self._probe(now_s)
         if farewell and self.role == Role.SLAVE:
             return Verdict.PROMOTE
@@ -211,7 +216,7 @@ class Election:
 
     def _settled(self, now_s: float) -> None:
         """A role is decided: look for the partner only where there is one out of sight."""
-        self.seeking = self.yielding = False
+        self.seeking = self.yielding = self.offering = False
         self.refused = ""
         self.deadline = None
         if self.settings.partner is not None and self.partner != Partner.LINKED and not self.dialling:

@@ -110,6 +110,13 @@ class AdminDone:
 
 
 @attrs.frozen
+class SwitchAsked:
+    """An operator wants the other agent of the site to be master: `authagent switch`. Only a master can do that."""
+
+    request: int
+
+
+@attrs.frozen
 class StopAsked:
     """SIGTERM: hand over and end."""
 
@@ -130,6 +137,7 @@ Event: TypeAlias = (
     | LogoutAsked
     | AdminAsked
     | AdminDone
+    | SwitchAsked
     | StopAsked
     | DeadlinePassed
 )

@@ -22,7 +22,8 @@ class Settings:
     `partner` is the id of the other agent of the site, or None where there is only one.
     `retry_attempts` and `retry_interval_s` are the short, bounded way in which a slave makes sure that its master is
     gone; together with `retry_timeout_s` they stay below half a second (promise 6). An attempt at start lasts no longer
-    than `connect_interval_s`, so that a dead host delays a start no more than a refusing one.
+    than `connect_interval_s`, so that a dead host delays a start no more than a refusing one. `switch_timeout_s` is how
+    long acknowledgements may wait for a switch: nobody shall wait longer than 0.2 s for a login because of one.
     """
 
     site: str
@@ -40,6 +41,7 @@ class Settings:
     probe_timeout_s: float = 0.5
     unsure_after_s: float = 1.0
     handover_timeout_s: float = 1.0
+    switch_timeout_s: float = 0.15
     unequal_after_s: float = 1.0
 
     @property

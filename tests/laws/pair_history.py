@@ -52,7 +52,7 @@ class PairHistory:
         acts: list[Callable[[], None]] = [self._login] * 8 + [self._logout_key] * 2 + [self._logout_user]
         faults = [self._cut, self._silence, self._drop, self._split, self._storm, self._heal, self._heal,
                   self._kill_agent, self._kill_agent, self._kill_proxy, self._revive, self._revive, self._disaster,
-                  self._pause, self._stop, self._break_store]  # fmt: skip
+                  self._pause, self._stop, self._switch, self._break_store]  # fmt: skip
         for _ in range(steps):
             self.chance.choice(acts if self.chance.random() < 0.6 else faults)()
             self.world.run(self.chance.choice(BETWEEN_S))
@@ -74,7 +74,8 @@ class PairHistory:
         """Nobody is paused, and whoever was told to stop has stopped."""
         if any(process.paused_until_s > self.world.now_s for process in self._everybody()):
             return False
-        return not any(agent.running and agent.agent.duty.stopping_until_s is not None for agent in self.agents)
+        handovers = [agent.agent.duty.handover for agent in self.agents if agent.running]
+        return not any(handover.holds_back for handover in handovers)
 
     def _everybody(self) -> list[Process]:
         return [*self.agents, *self.proxies]
@@ -194,6 +195,14 @@ class PairHistory:
         if agent.running:
             self.judge.tell(f"stop {agent.name}")
             agent.stop()
+
+    def _switch(self) -> None:
+        """A planned hand-over; as often as not something else happens in the middle of it."""
+        agent = self.chance.choice(self.agents)
+        if agent.running:
+            self.judge.tell(f"switch at {agent.name}")
+            agent.ask_switch(self.chance.getrandbits(16))
+            self.world.run(self.chance.random() * 6 * self.world.latency_s)
 
     def _break_store(self) -> None:
         agent = self.chance.choice(self.agents)

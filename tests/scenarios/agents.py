@@ -24,6 +24,9 @@ from tests.scenarios.telling import Teller
 from tests.scenarios.world import EPOCH_MS, End, Process, Wire, World
 
 COMMIT_S = 0.002
+FOR_PARTNER = 1000
+"""Added to the number of a request that is carried out for the partner."""
+
 SITE = "lan1"
 DIGEST_KEY = b"k" * 32
 SECRET_ID = b"sec1"
@@ -50,6 +53,7 @@ class AgentProcess(Process):
         self.agent: Agent
         self._unsynced: list[tuple[int, bytes]] = []
         self._committing = False
+        self._asked_by: dict[int, int] = {}
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -70,6 +74,11 @@ class AgentProcess(Process):
     def stop(self) -> None:
         """As SIGTERM."""
         self.step(on.StopAsked())
+
+    def ask_switch(self, request: int) -> None:
+        """As `authagent switch` at this agent."""
+        slave = self.role == Role.SLAVE
+        self.step(on.AdminAsked(request, b"switch") if slave else on.SwitchAsked(request))
 
     def lose_disk(self) -> None:
         self.disk, self.disk_term, self.terms = [], 0, []
@@ -159,8 +168,15 @@ class AgentProcess(Process):
                 self.on_role(self, role, term)
             case do.Tell(_, changes):
                 self.told.append(changes)
-            case do.Answer():
+            case do.Answer(request, _, _, _, error):
                 self.answers.append(command)
+                link = self._asked_by.pop(request, None)
+                if link is not None:
+                    answer = (error or "switched").encode()
+                    self.later(0.0, lambda: self.step(on.AdminDone(link, request - FOR_PARTNER, answer)))
+            case do.CarryOut(link, request, b"switch"):
+                self._asked_by[request + FOR_PARTNER] = link
+                self.later(0.0, lambda: self.step(on.SwitchAsked(request + FOR_PARTNER)))
             case do.CarryOut(link, request, body):
                 self.later(0.0, lambda: self.step(on.AdminDone(link, request, b"done: " + body)))
             case do.Exit():

@@ -12,7 +12,7 @@ Commands (names: a1, a2 agents, p1 .. proxies; words in brackets may be left out
     refuse A B CODE | admit A B
     store A breaks | store A works
     login P KEY USER | crowd P N | logout P KEY | logout P user USER | lookup P KEY
-    ask A key KEY | ask A user USER | ask A verb TEXT
+    ask A key KEY | ask A user USER | ask A verb TEXT | ask A switch (a slave hands it to its master)
     run S | quietly S           let S seconds pass; quietly prints nothing
     status                      what each agent is, and whether all tables are equal
     level P                     how far the last login or logout made there has got
@@ -186,6 +186,8 @@ class Stage:
                 agent.step(on.LogoutAsked(request, key=what))
             case "user":
                 agent.step(on.LogoutAsked(request, user=what))
+            case "switch":
+                agent.ask_switch(request)
             case _:
                 agent.step(on.AdminAsked(request, what.encode()))
 

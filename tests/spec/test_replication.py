@@ -235,3 +235,54 @@ def test_an_idle_question_is_answered_with_later_activity() -> None:
     assert isinstance(answer, IdleAnswer)
     (run,) = codec.decode_changes(answer.payload).touches
     assert (list(run.sequences), list(run.active_at)) == ([0], [NOW_MS + 5_000])
+
+
+# -- handing over ------------------------------------------------------------------------------------------------------
+
+
+def _offering() -> LoneAgent:
+    """A master of a pair that was asked to switch: a proxy on link 1, and on link 9 a slave that has all but one."""
+    agent = LoneAgent(partner=2)
+    agent.open(9, "2", "agent")
+    agent.hear(9, heartbeat(Role.STARTING))
+    agent.open(1, "proxy1")
+    agent.hear(1, heartbeat(), Follow(0, 0), Report(1, PAYLOAD))
+    agent.hear(9, Follow(0, 0), Stored(agent.agent.replication.log.log_id, 0))
+    agent.step(on.Stored(1))
+    agent.step(on.SwitchAsked(1))
+    return agent
+
+
+def test_an_offer_of_mastership_is_taken_at_once() -> None:
+    """[P-57] A slave that hears its master say STARTING serves with a greater term; with `unsure` it means nothing."""
+    agent = _slave()
+    assert not sent(agent.hear(9, heartbeat(Role.STARTING, unsure=True, term=5)), Heartbeat, 9)
+
+    (word,) = sent(agent.hear(9, heartbeat(Role.STARTING, term=5)), Heartbeat, 9)
+    assert (word.role, word.term) == (Role.MASTER, 6)
+
+
+def test_nothing_is_offered_that_is_not_stored_and_nothing_acknowledged_meanwhile() -> None:
+    """[P-58] The offer waits for the slave's Stored; reports that come in between are acknowledged by nobody."""
+    agent = _offering()
+    log_id = agent.agent.replication.log.log_id
+    assert not sent(agent.hear(1, Report(2, codec.encode_changes(logins("10.0.0.2")))), Acknowledgement)
+    assert not [word for word in sent(agent.wait(0.1), Heartbeat, 9) if word.role != Role.MASTER]
+
+    commands = agent.hear(9, Stored(log_id, 1))
+    assert [word.role for word in sent(commands, Heartbeat, 9)] == [Role.STARTING]
+    assert not sent(commands, Acknowledgement)
+    commands = agent.wait(0.2)
+    assert next(word.role for word in sent(commands, Heartbeat, 9)) == Role.MASTER
+    assert sent(commands, Acknowledgement, 1)
+
+
+def test_whoever_offered_follows() -> None:
+    """[P-59] The old master follows the new one, and its proxies are sent there."""
+    agent = _offering()
+    agent.hear(9, Stored(agent.agent.replication.log.log_id, 1))
+    commands = agent.hear(9, heartbeat(Role.MASTER, term=2, log_id=77, cluster_ms=NOW_MS))
+
+    assert sent(commands, Follow, 9)
+    assert [(each.link, each.code, each.elsewhere) for each in closes(commands)] == [(1, Code.NOT_MASTER, "2")]
+    assert agent.agent.table.records == 1

@@ -477,7 +477,7 @@ def test_without_a_slave_there_is_nothing_to_wait_for() -> None:
 def test_a_stopping_slave_is_not_promoted() -> None:
     """Its master's farewell comes while it leaves."""
     machine = make_slave()
-    machine.agent.duty.stopping_until_s = 1_000.0
+    machine.agent.duty.handover.stopping_until_s = 1_000.0
     _partner_leaves(machine, Code.STOPPING)
 
     assert machine.role != Role.MASTER
