@@ -250,6 +250,17 @@ def _one_key(argument: str | None, option: str | None) -> str | None:
     return argument if option is None else option
 
 
+@cli.command(epilog="Example: authagent switch && authagent status --wait 10")
+@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Try for at most S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def switch(options: Options, /, timeout: float, as_json: bool) -> int:
+    """Hand over: the agent that stands by serves, and nothing is lost."""
+    from authagent import verbs
+
+    return verbs.switch(options, within_s=timeout, as_json=as_json)
+
+
 @cli.command(epilog="Example: authagent reload")
 @click.pass_obj
 def reload(options: Options, /) -> int:

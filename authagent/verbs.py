@@ -85,6 +85,15 @@ def logout(options: Options, question: Mapping[str, Any], *, as_json: bool) -> i
     return ExitCode.UNFINISHED if told["pending"] else ExitCode.DONE
 
 
+def switch(options: Options, *, within_s: float, as_json: bool) -> int:
+    """Have the other agent serve; exit code 3 when that cannot be, 4 when it was tried in vain."""
+    patience_s = min(within_s + 5, DEADLINE_S_MAX)
+    told = _ask(options, "switch", {"within_s": within_s}, within_s + 10, deadline_s=patience_s)
+    took = f"{told['took_s'] * 1000:.0f} ms"
+    _print(json.dumps(told) if as_json else f"agent {told['master']} is master now, of term {told['term']} ({took})")
+    return ExitCode.DONE
+
+
 def reload(options: Options) -> int:
     """Have every file read again; exit code 2 when nothing was changed."""
     told = _ask(options, "reload", {})

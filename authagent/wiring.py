@@ -112,7 +112,7 @@ class _Program:
         self._started_s = _monotonic_s()
         self._server = Server(make_agent(made, dice), made, log, _clock, dice, Tally(log))
         self._handler = Handler(self._server, self._facts, _rfc3339, self._reload)
-        self._server.carry_out = self._handler.logouts.for_partner
+        self._server.carry_out = self._handler.for_partner
         self._reloading = trio.Lock()
         self._serving = False
         self._all = trio.CancelScope()

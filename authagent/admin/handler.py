@@ -1,4 +1,4 @@
-"""The verbs of the control socket of an agent: status, sessions, logout, reload.
+"""The verbs of the control socket of an agent: status, sessions, logout, switch, reload.
 
 Rules of this file:
 
@@ -13,10 +13,11 @@ from typing import Any
 import attrs
 import trio
 
-from authagent.admin import sessions
+from authagent.admin import asking, sessions
 from authagent.admin.logout import Logout
 from authagent.admin.problems import Facts, Onsets, Problem, problems
 from authagent.admin.status import At, status
+from authagent.admin.switch import Switch
 from authagent.server import Server
 from protocol.io.control import Answer, Request
 from protocol.io.control_client import ControlError, ExitCode
@@ -26,7 +27,7 @@ LOOKED_AT_ONCE = 200
 
 LIMIT_DEFAULT = 1_000
 
-KNOWN = "status, sessions, logout, reload"
+KNOWN = "status, sessions, logout, switch, reload"
 
 
 @attrs.define
@@ -48,16 +49,20 @@ class Handler:
                 return self._sessions(request.arguments)
             case "logout":
                 request.require_administrator()
-                return await self.logouts.anywhere(request.arguments)
+                return await Logout(self.server, self.facts).anywhere(request.arguments)
+            case "switch":
+                request.require_administrator()
+                return await Switch(self.server).anywhere(request.arguments)
             case "reload":
                 request.require_administrator()
                 return await self.reload()
             case _:
                 raise ControlError(f"unknown verb {request.verb!r}: {KNOWN}", ExitCode.USAGE)
 
-    @property
-    def logouts(self) -> Logout:
-        return Logout(self.server, self.facts)
+    async def for_partner(self, body: bytes) -> bytes:
+        """What the partner hands over; the answer is JSON, an error included."""
+        verbs = {"logout": Logout(self.server, self.facts).here, "switch": Switch(self.server).for_partner}
+        return await asking.carry_out(body, verbs)
 
     def problems(self) -> list[Problem]:
         """What is wrong now. To be asked about once a second, so that it is known since when."""

@@ -11,7 +11,6 @@ Rules of this file:
   the walk has passed, stays.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
@@ -20,7 +19,7 @@ from typing import Any
 import attrs
 import trio
 
-from authagent.admin import sessions
+from authagent.admin import asking, sessions
 from authagent.admin.problems import Facts, missing_proxies
 from authagent.admin.sessions import Wanted
 from authagent.core import events as on
@@ -29,8 +28,6 @@ from protocol.io.control_client import ControlError, ExitCode
 from protocol.messages import Role
 from protocol.session import Record
 
-TIMEOUT_S = 5.0
-TIMEOUT_S_MAX = 3600.0
 POLL_S = 0.02
 RETRY_S = 0.1
 
@@ -70,28 +67,18 @@ class Logout:
 
     async def anywhere(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """At the master here or elsewhere; waits a moment for one where nobody serves yet. Raises ControlError."""
-        until_s = trio.current_time() + _within_s(question)
+        until_s = trio.current_time() + asking.within_s(question)
+        late = "the master did not answer in time: it may have ended the sessions or not; ask again"
         while True:
             try:
                 if self.server.agent.election.role == Role.MASTER:
                     return await self.here(question)
-                return await self._at_master(question, until_s)
+                told: dict[str, Any] = await asking.ask_partner(self.server, "logout", question, until_s, late)
+                return told
             except ControlError as error:
                 if error.code != ExitCode.UNREACHABLE or trio.current_time() + RETRY_S >= until_s:
                     raise
             await trio.sleep(RETRY_S)
-
-    async def for_partner(self, body: bytes) -> bytes:
-        """What the partner hands over; the answer is JSON, an error included."""
-        try:
-            question = json.loads(body)
-            if not isinstance(question, dict) or question.pop("verb", None) != "logout":
-                raise ControlError("the master carries out nothing but logouts", ExitCode.USAGE)
-            return json.dumps(await self.here(question)).encode()
-        except ControlError as error:
-            return json.dumps({"error": str(error), "code": int(error.code)}).encode()
-        except (ValueError, RecursionError):
-            return json.dumps({"error": "a question is one object of JSON", "code": int(ExitCode.USAGE)}).encode()
 
     async def here(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """At this agent, as master: `ended`, `done` and `pending`."""
@@ -145,7 +132,7 @@ class Logout:
     # -- asking ---------------------------------------------------------------------------------------------------
 
     def _order(self, question: Mapping[str, Any]) -> Order:
-        until_s = trio.current_time() + _within_s(question)
+        until_s = trio.current_time() + asking.within_s(question)
         setup = self.server.setup
         target = {name: question.get(name) for name in ("key", "user", "site")}
         everything = question.get("all") is True
@@ -156,21 +143,6 @@ class Logout:
         except ValueError as error:
             raise ControlError(str(error), ExitCode.USAGE) from None
         return Order(wanted=wanted, until_s=until_s)
-
-    async def _at_master(self, question: Mapping[str, Any], until_s: float) -> dict[str, Any]:
-        within_s = max(POLL_S, until_s - trio.current_time())
-        body = json.dumps({**question, "verb": "logout", "within_s": within_s}).encode()
-        with trio.move_on_at(until_s + 1.0) as scope:
-            answer = await self.server.ask_machine(lambda request: on.AdminAsked(request, body))
-        if scope.cancelled_caught:
-            text = "the master did not answer in time: it may have ended the sessions or not; ask again"
-            raise ControlError(text, ExitCode.UNFINISHED)
-        if answer.error:
-            raise ControlError(answer.error, ExitCode.UNREACHABLE)
-        told: dict[str, Any] = json.loads(answer.body)
-        if "error" in told:
-            raise ControlError(str(told["error"]), int(told.get("code", ExitCode.UNREACHABLE)))
-        return told
 
     # -- telling --------------------------------------------------------------------------------------------------
 
@@ -205,10 +177,3 @@ def _kept_s(facts: Facts) -> float:
     if isinstance(keep, str):
         return 0.0 if keep == "drop" else float("inf")
     return keep
-
-
-def _within_s(question: Mapping[str, Any]) -> float:
-    within_s = question.get("within_s", TIMEOUT_S)
-    if isinstance(within_s, bool) or not isinstance(within_s, int | float) or not 0 < within_s <= TIMEOUT_S_MAX:
-        raise ControlError(f"--timeout is a number of seconds up to {TIMEOUT_S_MAX:g}", ExitCode.USAGE)
-    return float(within_s)

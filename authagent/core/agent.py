@@ -125,7 +125,7 @@ class Agent:
                 role = Role.STARTING if self.duty.handover.holds_back else self.election.role  # the next master's
                 commands += self.service.logout(event, role, self.duty.now_ms(now))
             case on.AdminAsked():
-                commands += self.service.ask_master(event)
+                commands += self.service.ask_partner(event)
             case on.AdminDone():
                 commands.append(do.Send((event.link,), AdminAnswer(event.request, event.body)))
             case on.StopAsked():

@@ -94,7 +94,7 @@ class LogoutAsked:
 
 @attrs.frozen
 class AdminAsked:
-    """A verb that only the master can carry out was asked of this agent's control socket."""
+    """A verb that the other agent must carry out was asked of this agent's control socket."""
 
     request: int
     body: bytes

@@ -125,9 +125,9 @@ class Service:
         held = [record for key in dict.fromkeys(event.keys) for record in self.table.held(key)]
         return Changes(ends=acts.ends_of(held, State(event.state)))
 
-    def ask_master(self, event: on.AdminAsked) -> list[Command]:
-        """Hand an admin verb on to the master."""
-        lead = self.replication.lead
-        if lead is None:
+    def ask_partner(self, event: on.AdminAsked) -> list[Command]:
+        """Hand an admin verb to the other agent of the site."""
+        partner = self.peers.partner
+        if partner is None:
             return [do.Answer(event.request, error="no master is known yet: try again in a moment")]
-        return [do.Send((lead,), AdminRequest(event.request, event.body))]
+        return [do.Send((partner.link,), AdminRequest(event.request, event.body))]

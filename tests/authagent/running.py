@@ -160,7 +160,7 @@ def make(path: Path, number: int = 1) -> Running:
         return {"reloaded": True, "text": "reloaded"}
 
     handler = Handler(server, lambda: running.facts(), lambda ago_s: f"{ago_s:.0f} s ago", reload)
-    server.carry_out = handler.logouts.for_partner
+    server.carry_out = handler.for_partner
     running = Running(path, number, server, store, lines, handler)
     return running
 

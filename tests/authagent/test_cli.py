@@ -43,7 +43,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
 
         return record
 
-    for name in ("status", "sessions", "logout", "reload"):
+    for name in ("status", "sessions", "logout", "switch", "reload"):
         monkeypatch.setattr(verbs, name, recorder(name))
     return made
 
@@ -51,7 +51,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
 # -- shared options -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [("status",), ("sessions", "10.0.0.1"), ("logout", "--all"), ("reload",)])
+@pytest.mark.parametrize("verb", [("status",), ("sessions", "10.0.0.1"), ("logout", "--all"), ("switch",), ("reload",)])
 def test_shared_options_stand_before_or_after_the_verb(
     verb: tuple[str, ...], calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +134,7 @@ def test_a_key_is_an_argument_or_an_option(calls: list[Any], monkeypatch: pytest
         (("logout", "k", "--all"), "say exactly one of"),
         (("logout", "--all", "--timeout", "0"), "--timeout"),
         (("sessions", "--limit", "0"), "--limit"),
+        (("switch", "--timeout", "-1"), "--timeout"),
         (("status", "--wait", "soon"), "--wait"),
         (("secret",), "Missing command"),
         (("secret", "burn"), "No such command 'burn'"),

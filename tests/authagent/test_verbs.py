@@ -189,7 +189,7 @@ def test_nothing_that_a_user_chose_steers_the_terminal(played: Played, capsys: p
     assert "a?[2J?b?" in printed(capsys)[0]
 
 
-# -- logout and reload --------------------------------------------------------------------------------------------
+# -- logout, switch and reload ------------------------------------------------------------------------------------
 
 
 def test_a_logout_names_who_is_pending(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,6 +217,20 @@ def test_a_patient_logout_is_not_cut_off(played: Played, within_s: float, deadli
     played.answers["/1.sock"] = [{"ended": 0, "done": [], "pending": []}]
     verbs.logout(OPTIONS, {"site": None, "within_s": within_s}, as_json=True)
     assert played.asked[-1][2]["deadline_s"] == deadline_s
+
+
+def test_a_switch_tells_who_serves(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, or as JSON; what kept it from happening is an error with its own exit code."""
+    played.answers["/1.sock"] = [{"master": "2", "term": 8, "took_s": 0.0123}]
+    assert verbs.switch(OPTIONS, within_s=5.0, as_json=False) == 0
+    assert printed(capsys) == ["agent 2 is master now, of term 8 (12 ms)"]
+    assert played.asked[-1][1] == "switch"
+    assert (played.asked[-1][2]["within_s"], played.asked[-1][2]["deadline_s"]) == (5.0, 10.0)
+    assert verbs.switch(OPTIONS, within_s=5.0, as_json=True) == 0
+    assert json.loads(printed(capsys)[0])["master"] == "2"
+    played.answers["/1.sock"] = [ControlError("given up", ExitCode.UNFINISHED)]
+    with pytest.raises(ControlError, match="given up"):
+        verbs.switch(OPTIONS, within_s=5.0, as_json=False)
 
 
 def test_a_reload_that_changed_nothing_ends_with_2(played: Played, capsys: pytest.CaptureFixture[str]) -> None:

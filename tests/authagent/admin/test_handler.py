@@ -15,7 +15,7 @@ from tests.authagent.running import run_agents, until, write_files
 async def test_only_owner_and_root_change_anything(tmp_path: Path) -> None:
     """Others may ask."""
     async with run_agents(write_files(tmp_path)) as (one,):
-        for verb, question in (("logout", {"all": True}), ("reload", {})):
+        for verb, question in (("logout", {"all": True}), ("switch", {}), ("reload", {})):
             with pytest.raises(ControlError) as raised:
                 await one.ask(verb, administrator=False, **question)
             assert raised.value.code == ExitCode.UNREACHABLE
@@ -27,7 +27,7 @@ async def test_only_owner_and_root_change_anything(tmp_path: Path) -> None:
 
 async def test_an_unknown_verb_names_the_known() -> None:
     """Exit code 2."""
-    with pytest.raises(ControlError, match="status, sessions, logout, reload") as raised:
+    with pytest.raises(ControlError, match="status, sessions, logout, switch, reload") as raised:
         await handler.Handler(None, None, None, None)(Request("dance", {}, True, 0))  # type: ignore[arg-type]
     assert raised.value.code == ExitCode.USAGE
 

@@ -160,7 +160,7 @@ async def test_what_a_partner_hands_over_cannot_break_the_master(tmp_path: Path)
     """Garbage, deep nesting and other verbs are answered with an error."""
     async with run_agents(write_files(tmp_path)) as (one,):
         for body in (b"", b"\xff", b"[]", b"[" * 50_000, b'{"verb": "reload"}', b'{"verb": "logout"}', b'{"a": 1}'):
-            told = json.loads(await one.handler.logouts.for_partner(body))
+            told = json.loads(await one.handler.for_partner(body))
             assert told["error"] and told["code"] == ExitCode.USAGE
 
 

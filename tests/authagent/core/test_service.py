@@ -181,11 +181,12 @@ def test_only_a_master_logs_out_for_an_operator() -> None:
     assert isinstance(answer, Answer) and answer.request == 4 and "not master" in answer.error
 
 
-def test_a_verb_is_handed_to_the_master() -> None:
-    """With no master known, the answer says so at once."""
+def test_a_verb_is_handed_to_the_other_agent() -> None:
+    """Where it is not linked, the answer says so at once."""
     room = Room()
-    (answer,) = room.service.ask_master(on.AdminAsked(5, b"body"))
-    assert isinstance(answer, Answer) and "no master" in answer.error
+    room.join()
+    assert room.service.ask_partner(on.AdminAsked(5, b"body")) == [Send((9,), AdminRequest(5, b"body"))]
 
-    room.replication.attach(9)
-    assert room.service.ask_master(on.AdminAsked(5, b"body")) == [Send((9,), AdminRequest(5, b"body"))]
+    room.peers.leave(room.slave)
+    (answer,) = room.service.ask_partner(on.AdminAsked(5, b"body"))
+    assert isinstance(answer, Answer) and "no master" in answer.error
