@@ -111,6 +111,73 @@ BARRIER_KEPT_MS = LIFETIME_MS_MAX
 NOTICES_MAX = 1_000
 """Notices that wait for one reader; then one NoticesLost stands for the rest (DESIGN section 8)."""
 
+# -- cookies -----------------------------------------------------------------------------------------------------
+
+COOKIE_KEY_BYTES = 64
+"""A256CBC-HS512 takes 32 bytes for its MAC and 32 for AES; a shorter key would be filled up with zeros."""
+
+COOKIE_KEYS_MAX = 4
+"""Keys in one ring: one writes, the others are read until the last cookie under them is over. Each costs one MAC."""
+
+COOKIE_COMPRESSED_ABOVE_BYTES = 1_024
+"""Claims that are longer are compressed; shorter ones would hardly gain."""
+
+COOKIE_BYTES_MAX = 4_000
+"""A cookie that is written: browsers keep 4,096 bytes for name and value together, and drop what is longer unasked."""
+
+COOKIE_READ_BYTES_MAX = 16 * 1024
+"""A cookie that is read, before anything is done with it; others may write longer ones than we do."""
+
+COOKIE_CLAIMS_BYTES_MAX = 64 * 1024
+"""Claims after inflation: 16 KiB of deflate can claim to be 16 MiB."""
+
+COOKIE_NAME_BYTES_MAX = 64
+"""Its name: with 4,000 bytes of value it stays below what browsers keep."""
+
+# -- items: codes and challenges ---------------------------------------------------------------------------------
+
+ITEMS_MAX = 50_000
+"""Items in one table: 60 new challenges a second, each kept for its ten minutes and four more."""
+
+ITEMS_BYTES_MAX = 32 * 1024 * 1024
+"""What the items of one table may take, each reckoned as its blob and 512 bytes."""
+
+ITEM_BLOB_BYTES_MAX = 4 * 1024
+"""The maker's own part of an item: a challenge, an image's string, a hash. Larger things belong elsewhere."""
+
+ITEM_ID_BYTES_MAX = 128
+"""An item's id: a UUID, 64 hexadecimal digits, or whatever its maker calls it."""
+
+ITEM_HOLDER_BYTES_MAX = 256
+"""For whom an item is redeemed: the id of a device."""
+
+ITEM_LIFETIME_MS_MAX = 1_000_000_000
+"""1,000,000 seconds: the longest validity that a provisioning code could ever have in the source."""
+
+ITEM_WITNESSES_MAX = 5
+"""Whose word counts for one item when an agent is gone: three are named, a newer version may name more."""
+
+ITEM_NODES_MAX = 8
+"""Nodes that count the wrong tries of one item: the agents of its site, and others in a split."""
+
+ITEM_CLAIMS_MAX = 4
+"""Requests that may each have taken one item, on as many sides of splits; the others are dropped, the last first."""
+
+CODE_TRIES_MAX = 5
+"""Wrong codes before the right one is refused too: 2^-32 to guess one of 34.6 bits (RFC 8628 section 5.1)."""
+
+CODE_VALIDITY_S_MIN = 10
+"""As in the source: shorter, nobody could type it."""
+
+CODE_VALIDITY_S_MAX = 1_000_000
+"""As in the source; 600 is the default of both."""
+
+CHALLENGE_VALIDITY_S_MAX = 600
+"""A challenge is answered at once, or not at all."""
+
+QUESTIONS_MAX = 1_000
+"""Redemptions under way at one node; beyond it they are asked to come again."""
+
 # -- what stands in messages -------------------------------------------------------------------------------------
 
 TEXT_BYTES_MAX = 512

@@ -139,13 +139,13 @@ def login(
     ctx.exit(verbs.login(options, question, as_json=as_json))
 
 
-def _pairs(given: tuple[str, ...]) -> dict[str, str | list[str]]:
-    """Attributes from the command line: one value, or a list where a name is repeated."""
+def _pairs(given: tuple[str, ...], option: str = "--attribute") -> dict[str, str | list[str]]:
+    """Attributes or claims from the command line: one value, or a list where a name is repeated."""
     pairs: dict[str, list[str]] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not name or not equals:
-            raise click.BadParameter(f"{each!r}: write NAME=VALUE", param_hint="--attribute")
+            raise click.BadParameter(f"{each!r}: write NAME=VALUE", param_hint=option)
         pairs.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in pairs.items()}
 
@@ -219,6 +219,58 @@ def reload(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
     from proxyagent import verbs
 
     ctx.exit(verbs.reload(options))
+
+
+@cli.command(epilog="Example: proxyagent keygen /etc/authagent/cookie.key")
+@click.argument("file", default="cookie.key")
+def keygen(file: str) -> None:
+    """Write a key for failover cookies to FILE (cookie.key): 64 random bytes, mode 0600. Never overwrites."""
+    from proxyagent import cookie_verbs
+
+    click.get_current_context().exit(cookie_verbs.keygen(file))
+
+
+@cli.group()
+def cookie() -> None:
+    """Failover cookies: seal one, or open one and see what it says. No ProxyAgent is asked."""
+
+
+def _key_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say under which keys."""
+    key = click.option(
+        "--key", "keys", metavar="FILE", multiple=True, required=True, help="A key; the first writes, all are read."
+    )
+    choice = click.Choice(["none", "iag"])
+    compatibility = click.option(
+        "--compatibility", type=choice, default="none", help="iag: fill up short keys with zeros, as IBM does."
+    )
+    return key(compatibility(function))
+
+
+@cookie.command(epilog="Example: proxyagent cookie seal --key cookie.key --user alice --claim groups=staff")
+@_key_options
+@click.option("--user", metavar="U", required=True, help="Who.")
+@click.option("--claim", "claims", metavar="K=V", multiple=True, help="More than once under one K: a list.")
+@click.option("--lifetime", metavar="S", type=click.FloatRange(1, 604_800), default=3600.0, help="Seconds; 3600.")
+def seal(keys: tuple[str, ...], compatibility: str, user: str, claims: tuple[str, ...], lifetime: float) -> None:
+    """Print a cookie for a user. It names no session, so no logout revokes it: only its lifetime ends it."""
+    from proxyagent import cookie_verbs
+
+    if lifetime != lifetime:
+        raise click.BadParameter("nan is no number of seconds", param_hint="--lifetime")
+    code = cookie_verbs.seal(keys, compatibility, user, _pairs(claims, "--claim"), lifetime)
+    click.get_current_context().exit(code)
+
+
+@cookie.command("open", epilog="Example: proxyagent cookie open --key cookie.key - < token")
+@_key_options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("token")
+def open_token(keys: tuple[str, ...], compatibility: str, as_json: bool, token: str) -> None:
+    """Print the user and the claims of a cookie; exit code 1 if it is refused. TOKEN - is standard input."""
+    from proxyagent import cookie_verbs
+
+    click.get_current_context().exit(cookie_verbs.open_token(keys, compatibility, token, as_json=as_json))
 
 
 def main() -> None:
