@@ -61,7 +61,7 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
         setup.site,
         setup.id,
         incarnation,
-        f"{SOFTWARE} {version}",
+        f"{SOFTWARE}/{version}",
         setup.configuration.agreed_hash,
         secrets,
     )

@@ -8,6 +8,7 @@ Rules of this file:
   after a failure, the folder with the logs.
 """
 
+import json
 import shutil
 import signal
 import sys
@@ -103,6 +104,7 @@ class Play:
         yield "kill -9 proxy 1", self.kill_proxy
         yield "kill -9 the master", self.kill_master
         yield "bring both back", self.bring_back
+        yield "authagent switch, twice", self.switch_masters
         yield "cut the two agents apart", self.cut_apart
         yield "heal the cut", self.heal
         yield "stop both agents", self.stop_agents
@@ -161,6 +163,16 @@ class Play:
         await self._check()
         return Seen("agent 1 is the slave now; proxy 1 knows bob, and logs erin in", f"{seconds:.1f} s, tables equal")
 
+    async def switch_masters(self) -> Seen:
+        """Agents change places at a word, there and back, and nobody notices."""
+        took = []
+        for master, slave in ((1, 2), (2, 1)):
+            told = json.loads(await self._authagent("switch", "--json", "--id", "1"))
+            took.append(_ms(told["took_s"]))
+            await self.stage.roles({master: "master", slave: "slave"}, proxies=3, equal=True, within_s=_START_S)
+        await self._check()
+        return Seen("agent 1 serves, then agent 2 again; nobody is asked again", f"handed over in {', '.join(took)}")
+
     async def cut_apart(self) -> Seen:
         """Two masters: proxy 3 can reach agent 1 only, the others agent 2 only; both sides log in and out."""
         stage = self.stage
@@ -214,8 +226,16 @@ class Play:
         self._nobody_asked_again()
         inside = sorted(self.stage.ledger.inside)
         began = trio.current_time()
+        await self._authagent("logout", "--all", "--id", "1")
+        self.stage.ledger.logged_out(*inside)
+        await self.stage.verify()
+        seconds = trio.current_time() - began
+        return Seen(f"all {len(inside)} are asked again at every proxy", f"{_ms(seconds)}; {_requests(self.restless)}")
+
+    async def _authagent(self, *words: str) -> bytes:
+        """Ask a running agent, as an operator would; returns what was printed."""
         done = await trio.run_process(
-            [*ctl(self.stage.config), "logout", "--all", "--id", "1"],
+            [*ctl(self.stage.config), *words],
             capture_stdout=True,
             capture_stderr=True,
             check=False,
@@ -223,11 +243,8 @@ class Play:
         )
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
-            raise StepFailed("authagent logout --all exits with 0", f"{done.returncode}: {said}")
-        self.stage.ledger.logged_out(*inside)
-        await self.stage.verify()
-        seconds = trio.current_time() - began
-        return Seen(f"all {len(inside)} are asked again at every proxy", f"{_ms(seconds)}; {_requests(self.restless)}")
+            raise StepFailed(f"authagent {' '.join(words)} exits with 0", f"{done.returncode}: {said}")
+        return done.stdout
 
     async def _ask_for_ever(self) -> None:
         with self._asking:
