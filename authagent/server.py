@@ -87,7 +87,7 @@ class Server:
         """Merge what the store holds. Done once, before `run`."""
         self.store = store
         table, now_ms = self.agent.table, self.clock().wall_ms
-        async for payload in store.load(now_ms - 2 * table.max_clock_offset_ms):
+        async for payload in store.load(now_ms - table.kept_ms):
             try:
                 table.merge(codec.decode_changes(payload), now_ms)
             except RemoteProtocolError as error:

@@ -85,6 +85,10 @@ LIFETIME_MS_MAX = 7 * 24 * 3600 * 1000
 MAX_CLOCK_OFFSET_MS = 2_000
 """Default of [timing] max_clock_offset: wall clocks further apart refuse each other."""
 
+EXPIRED_KEPT_MS = 3 * 60 * 1000
+"""How long a record is kept, and taken in, beyond its expiry and twice the clock offset: it may count in the oldest
+of the three digests that can be asked for, and what counts there must be possible to mend."""
+
 # -- batches -----------------------------------------------------------------------------------------------------
 
 BATCH_CHANGES_MAX = 500

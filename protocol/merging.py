@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-- Stamps that cannot be honest refuse their record, never the batch and never the link: what arrives after expires_at
-  + 2 x max clock offset, and what is stamped further than that ahead of now. The rest of a batch goes on.
+- Stamps that cannot be honest refuse their record, never the batch and never the link: what arrives when every table
+  has forgotten it (`kept_ms` after its expiry), and what is stamped further than 2 x max clock offset ahead of now. The
+  rest of a batch goes on.
 - A run of consecutive logins is tried page by page in one piece; whatever is known already goes one by one.
 
 Theory. Checking a column costs one min or max; only a column that fails is looked at one by one.
@@ -28,11 +29,12 @@ PIECE_MIN: Final = 6
 
 @attrs.define
 class Merge:
-    """One merge at `now_ms`; `doubt_ms` is 2 x max clock offset."""
+    """One merge at `now_ms`; `doubt_ms` is 2 x max clock offset, `kept_ms` how long the expired is kept."""
 
     records: Records
     now_ms: int
     doubt_ms: int
+    kept_ms: int
     merged: Merged = attrs.field(factory=Merged)
 
     def logins(self, run: LoginRun) -> None:
@@ -89,7 +91,7 @@ class Merge:
         records, (user, at) = self.records, barrier
         if at > self.now_ms + self.doubt_ms:
             self._refuse_ahead()
-        elif at + limits.BARRIER_KEPT_MS + self.doubt_ms <= self.now_ms:
+        elif at + limits.BARRIER_KEPT_MS + self.kept_ms <= self.now_ms:
             self._refuse_expired()
         elif user not in records.barriers and len(records.barriers) >= records.records_max:
             records.counts.refused_full += 1
@@ -122,7 +124,7 @@ class Merge:
         """The positions of a run whose times may be; None for all of them."""
         if not expires_at:
             return None
-        expired_ms, ahead_ms = self.now_ms - self.doubt_ms, self.now_ms + self.doubt_ms
+        expired_ms, ahead_ms = self.now_ms - self.kept_ms, self.now_ms + self.doubt_ms
         lifetime_end_ms = ahead_ms + limits.LIFETIME_MS_MAX
         latest_ms = max(map(max, stamps), default=0)
         if min(expires_at) > expired_ms and max(expires_at) <= lifetime_end_ms and latest_ms <= ahead_ms:

@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator
 from protocol import limits, runs
 from protocol.barriers import Barriers
 from protocol.changes import Barrier, Changes
-from protocol.digest import CUTS_KEPT, MINUTE_MS, Digest
+from protocol.digest import MINUTE_MS, Digest
 from protocol.merging import Merge
 from protocol.page import ALIVE, NO_LEAF, PLACES, row_of
 from protocol.records import Counts, Merged, Records
@@ -47,6 +47,7 @@ class Table:
         records_max: int = limits.SESSIONS_MAX,
     ) -> None:
         self._doubt_ms = 2 * max_clock_offset_ms  # how far two honest stamps of one instant may lie apart
+        self.kept_ms = self._doubt_ms + limits.EXPIRED_KEPT_MS  # for how long the expired is kept and taken in
         self._barriers = Barriers(digest_key)
         self._records = Records(records_max, self._barriers)
         self._pages = self._records.pages
@@ -91,7 +92,7 @@ class Table:
 
         That `changes` is within the bounds of the language is the caller's duty (the codec checks what peers send).
         """
-        merge = Merge(self._records, now_ms, self._doubt_ms)
+        merge = Merge(self._records, now_ms, self._doubt_ms, self.kept_ms)
         for login_run in changes.logins:
             merge.logins(login_run)
         for end_run in changes.ends:
@@ -205,7 +206,7 @@ class Table:
 
         What changes between two batches may be in or not: the caller sends live changes besides.
         """
-        return runs.slices(self._pages, self._barriers, now_ms - self._doubt_ms, records)
+        return runs.slices(self._pages, self._barriers, now_ms - self.kept_ms, records)
 
     def touched_since(self, since_ms: int) -> Iterator[Changes]:
         """The activity since a time, of logins that have not ended, in batches."""
@@ -252,14 +253,13 @@ class Table:
         still be asked for. True when a round through the whole table is done; call again for the next. Whoever has
         called `watch_timeouts` finds in `timed_out` what has gone idle or expired since the round before.
         """
-        kept_ms = self._doubt_ms + CUTS_KEPT * MINUTE_MS
         if not self._to_sweep:
             self._to_sweep = list(self._pages.by_handle)
         for _ in range(min(QUIET_PAGES * pages, len(self._to_sweep))):
             page = self._pages.by_handle.get(self._to_sweep.pop())
             if page is None:
                 continue
-            past = page.latest + kept_ms <= now_ms
+            past = page.latest + self.kept_ms <= now_ms
             if not past and page.quiet_until_ms > now_ms:
                 continue
             if not pages:
@@ -275,7 +275,7 @@ class Table:
                     self.timed_out += map(page.record, died)
         if self._to_sweep:
             return False
-        self._barriers.forget(now_ms - limits.BARRIER_KEPT_MS - kept_ms)
+        self._barriers.forget(now_ms - limits.BARRIER_KEPT_MS - self.kept_ms)
         self._disputed = {key: login_id for key, login_id in self._disputed.items() if len(self._by_key.get(key)) > 1}
         return True
 

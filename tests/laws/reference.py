@@ -36,6 +36,7 @@ class Reference:
 
     def __init__(self, max_clock_offset_ms: int) -> None:
         self.doubt_ms = 2 * max_clock_offset_ms
+        self.kept_ms = self.doubt_ms + limits.EXPIRED_KEPT_MS
         self.records: dict[LoginId, Record] = {}
         self.barriers: dict[str, int] = {}
 
@@ -50,7 +51,7 @@ class Reference:
                 if known is not None and known.state == State.ALIVE and active_at <= now_ms + self.doubt_ms:
                     self.records[known.login_id] = attrs.evolve(known, active_at=max(known.active_at, active_at))
         for user, at in changes.barriers:
-            if now_ms - limits.BARRIER_KEPT_MS - self.doubt_ms < at <= now_ms + self.doubt_ms:
+            if now_ms - limits.BARRIER_KEPT_MS - self.kept_ms < at <= now_ms + self.doubt_ms:
                 self.barriers[user] = max(at, self.barriers.get(user, at))
 
     def alive(self, now_ms: int) -> list[Record]:
@@ -87,7 +88,7 @@ class Reference:
         ahead_ms = now_ms + self.doubt_ms
         login = record.login
         return (
-            now_ms < login.expires_at + self.doubt_ms
+            now_ms < login.expires_at + self.kept_ms
             and login.expires_at <= ahead_ms + limits.LIFETIME_MS_MAX
             and login.login_at <= ahead_ms
             and record.active_at <= ahead_ms

@@ -79,10 +79,10 @@ def test_empty_runs_are_no_news() -> None:
 
 
 def test_what_arrives_after_its_time_is_refused() -> None:
-    """At expires_at + 2 x max clock offset no living copy can exist: logins and ends are refused, one earlier not."""
+    """When every table has forgotten it, logins and ends are refused, one millisecond earlier not."""
     made = login(at=NOW_MS - HOUR_MS, expires_at=NOW_MS)
     table = new_table()
-    late_ms = NOW_MS + 2 * OFFSET_MS
+    late_ms = NOW_MS + 2 * OFFSET_MS + limits.EXPIRED_KEPT_MS
     assert table.merge(logged_in(1, made), late_ms).refused == 1
     assert table.merge(ended(1, made), late_ms).refused == 1
     assert table.counts.refused_expired == 2 and table.records == 0
@@ -106,8 +106,8 @@ def test_a_stamp_too_far_ahead_refuses_its_record_and_no_other() -> None:
 
 
 def test_a_barrier_that_can_kill_nothing_is_refused() -> None:
-    """Seven days and twice the clock offset later."""
+    """Seven days, twice the clock offset and the kept cuts later."""
     table = new_table()
-    old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS
+    old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS - limits.EXPIRED_KEPT_MS
     assert table.merge(barred("alice", old_ms), NOW_MS).refused == 1
     assert table.merge(barred("alice", old_ms + 1), NOW_MS).changed

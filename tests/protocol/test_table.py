@@ -221,13 +221,26 @@ def test_a_slice_is_about_as_large_as_asked() -> None:
 
 
 def test_slices_leave_out_what_everybody_would_refuse() -> None:
-    """Records past expires_at + 2 x max clock offset stay here until swept, and are offered to nobody."""
+    """Records that are past their time and not yet swept are offered to nobody."""
     table = new_table()
     made = [login("a"), login("b", expires_at=NOW_MS + 1), login("c", expires_at=NOW_MS + 2)]
     table.merge(all_logged_in(range(3), made), NOW_MS)
-    (batch,) = table.slices(NOW_MS + 2 * OFFSET_MS + 1)
+    late_ms = NOW_MS + 2 * OFFSET_MS + limits.EXPIRED_KEPT_MS + 1
+    (batch,) = table.slices(late_ms)
     assert batch.logins[0].keys == ["a", "c"] and table.records == 3
-    assert new_table().merge(batch, NOW_MS + 2 * OFFSET_MS + 1).refused == 0
+    assert new_table().merge(batch, late_ms).refused == 0
+
+
+def test_what_counts_in_a_digest_can_be_mended() -> None:
+    """A record that has just expired is in the digest of the current minute, so a table that lacks it takes it."""
+    cut_min = NOW_MS // MINUTE_MS
+    now_ms = (cut_min + 1) * MINUTE_MS - 1
+    table, other = new_table(), new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - HOUR_MS, expires_at=cut_min * MINUTE_MS + 1)), NOW_MS)
+    assert table.root(cut_min) != other.root(cut_min)
+    for batch in table.slices(now_ms):
+        other.merge(batch, now_ms)
+    assert table.root(cut_min) == other.root(cut_min)
 
 
 def test_activity_since_a_time_is_told() -> None:
