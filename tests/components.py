@@ -33,6 +33,8 @@ COMPONENTS = (
     Component("haproxy", "haproxy", "the L4 switch in front of the demo's proxies"),
     Component("ip", "iproute2", "network namespaces, in which links are cut"),
     Component("nft", "nftables", "cutting links in one direction"),
+    Component("spin", "spin", "the model of the pair, gone through in every order"),
+    Component("gcc", "build-essential", "compiling what spin makes of the model"),
 )
 
 SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/bin"
