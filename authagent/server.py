@@ -33,7 +33,7 @@ from protocol.handshake import Peer
 from protocol.io.dial import dial
 from protocol.io.link import Link, LinkClosed, LinkFailed, LinkRefused
 from protocol.io.log import Log
-from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Want
+from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Role, Want
 from protocol.stamp import Now
 
 BULK_QUEUED_BYTES = 128 * 1024
@@ -68,6 +68,7 @@ class Server:
         self.links: dict[int, Link] = {}
         self.listener = Listener(lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log)
         self.carry_out: Callable[[bytes], Awaitable[bytes]]
+        self.on_role: Callable[[Role, int], None] = lambda role, term: None
         self._dice = dice
         self._exit = trio.Event()
         self._broken: Exception | None = None
@@ -183,8 +184,8 @@ class Server:
             case do.Log(event, grade, keys):
                 write = {"info": self.log.note, "warning": self.log.warning, "alarm": self.log.alarm}[grade]
                 write(event, **keys)
-            case do.AnnounceRole():
-                pass  # the machine logs it, heartbeats tell it, `status` shows it
+            case do.AnnounceRole(role, term):
+                self.on_role(role, term)
             case do.CarryOut():
                 self._nursery.start_soon(self._carry_out, command)
             case do.Answer():

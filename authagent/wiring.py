@@ -41,7 +41,9 @@ from protocol.io.control_client import ExitCode
 from protocol.io.control_socket import ControlPathError
 from protocol.io.log_file import ProgramLog
 from protocol.io.tls import TlsError
+from protocol.io.notify import from_environment
 from protocol.mistakes import MistakesFound
+from protocol.messages import Role
 from protocol.stamp import Now
 from protocol.table import Table
 
@@ -117,6 +119,9 @@ class _Program:
         self._serving = False
         self._all = trio.CancelScope()
 
+        self._server.on_role = self._tell_role
+        self._manager = from_environment()
+        self._http = HttpDoor(self._http_place, self._http_application, log)
     async def run(self) -> None:
         """From the first line of the log to the last. Raises what ends the process, in groups."""
         made, log = self._server.setup, self._log
@@ -128,6 +133,7 @@ class _Program:
                 await self._serve(nursery)
                 nursery.cancel_scope.cancel()
         log.started("authagent.stopped", site=made.site, id=made.id)
+                nursery.start_soon(self._manager.keep_fed)
 
     async def _serve(self, nursery: trio.Nursery) -> None:
         made, server = self._server.setup, self._server
@@ -176,7 +182,9 @@ class _Program:
             async for number in arriving:
                 if number == signal.SIGHUP:
                     await self._reload()
-                elif self._serving:
+                    continue
+                self._manager.stopping()
+                if self._serving:
                     self._serving = False
                     self._server.stop()
                 else:
@@ -194,6 +202,10 @@ class _Program:
         while True:
             await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
             self._server.tally.statistics(self._server.agent.table.alive)
+
+    def _tell_role(self, role: Role, term: int) -> None:
+        """The service manager takes the agent for started once a role is decided, and shows which one it is."""
+        self._manager.ready(f"{role.name.lower()} of term {term}")
 
     # -- reloading ------------------------------------------------------------------------------------------------
 

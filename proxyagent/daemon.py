@@ -3,6 +3,8 @@
 Rules of this file:
 
 - It is a host program like any other: it opens an agent, and only besides has a log, signals and a control socket.
+- The service manager takes it for started once it has a full copy, or has waited START_TIMEOUT_S for one: what is
+  started after it (squid.service) asks nobody to log in who is logged in.
 - SIGTERM and SIGINT end it in order, with exit code 0, within 2 s. SIGHUP (and `proxyagent reload`) reads file and
   secret again and reopens the log; a bad file changes nothing, and what identifies the process needs a restart.
 - The log has one line per login, logout and timeout at level 1, never touches (protocol.io.log).
@@ -22,6 +24,7 @@ from protocol.io.control_client import ControlError, ExitCode
 from protocol.io.control_socket import ControlPathError
 from protocol.io.log import Severity
 from protocol.io.log_file import ProgramLog
+from protocol.io.notify import from_environment
 from protocol.mistakes import Mistake, MistakesFound
 from proxyagent import __version__
 from proxyagent import config as configs
@@ -31,6 +34,12 @@ from proxyagent.control import Control
 from proxyagent.dialling import Site, site_of
 from proxyagent.errors import ConfigurationError
 from proxyagent.notices import NoticesLost, SessionEnded, SessionOpened
+
+START_TIMEOUT_S = 2.0
+"""As long as open_proxy_agent waits for the first full copy."""
+
+STATUS_S = 1.0
+"""Between two looks at whether an agent serves, for the service manager's status line."""
 
 
 @attrs.frozen
@@ -87,6 +96,8 @@ class Daemon:
         self._log = log
         self._agent = ProxyAgent(site, write=self._write)
 
+        self._manager = from_environment()
+        self._telling = trio.CancelScope()
     async def serve(self) -> int:
         """Run until a signal says stop."""
         control = self._setup.configuration.control
@@ -103,13 +114,17 @@ class Daemon:
                         control=self._setup.control_path,
                     )
                     async with run_proxy_agent(self._agent, start_timeout=0.0):
+                    nursery.start_soon(self._manager.keep_fed)
                         nursery.start_soon(self._log_sessions)
+                        nursery.start_soon(self._tell_manager)
                         nursery.start_soon(self._log_statistics)
                         async for number in signals:
                             if number != signal.SIGHUP:
                                 break
                             await self._reload_by_signal()
                 except ControlPathError as error:
+                        self._manager.stopping()
+                        self._telling.cancel()
                     ended = error
                 nursery.cancel_scope.cancel()
         if ended is not None:
@@ -118,6 +133,17 @@ class Daemon:
         return int(ExitCode.DONE)
 
     async def _serve_control(
+    async def _tell_manager(self) -> None:
+        """Ready with a full copy, or after a while without; then how it goes, until the agent is left."""
+        with self._telling:
+            with trio.move_on_after(START_TIMEOUT_S):
+                await self._agent.wait_synchronised()
+            self._manager.ready("")
+            while True:
+                alone = "isolated: no AuthAgent serves this proxy, look-ups are answered from its copy"
+                self._manager.status(alone if self._agent.isolated else "served by an AuthAgent")
+                await trio.sleep(STATUS_S)
+
         self, mode: int, group: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         await serve_control(

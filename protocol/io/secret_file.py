@@ -4,6 +4,8 @@ Rules of this file:
 
 - 0600 or 0640, or stricter; others never. Under $CREDENTIALS_DIRECTORY or /run/secrets any mode will do, since there
   the service manager keeps others away.
+- Where this process may not read the file itself, or there is none, one of the same name in $CREDENTIALS_DIRECTORY
+  will do: the service manager has handed it over, as it was when the service started.
 - A change is complete or did not happen: a new file beside the old one, synced, then put in its place.
 - Nothing is overwritten that was not read before. The content appears in no error.
 
@@ -37,6 +39,7 @@ def read(path: str) -> Secrets:
     Raises MistakesFound, one line that says what to do, when it is missing, unreadable, open to others, or weak.
     Blocks on the disk.
     """
+    path = _readable(path)
     with _one_line(path), open(path, "rb") as file:
         status = os.fstat(file.fileno())
         _check_mode(path, status.st_mode)
@@ -126,6 +129,15 @@ def _sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _readable(path: str) -> str:
+    """The path itself, or where the service manager put a copy of the file for this process (LoadCredential)."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    handed_over = os.path.join(folder, os.path.basename(path))
+    if not folder or os.access(path, os.R_OK, effective_ids=True) or not os.path.exists(handed_over):
+        return path
+    return handed_over
 
 
 def _check_mode(path: str, mode: int) -> None:

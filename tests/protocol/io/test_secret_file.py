@@ -89,6 +89,23 @@ def test_a_link_into_the_credentials_counts_as_there(path: Path, monkeypatch: py
     assert secret_file.read(str(path)).lines
 
 
+def test_what_the_service_manager_hands_over_is_read_where_the_file_cannot_be(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd's LoadCredential: the file itself counts while it can be read, then the copy, then the error is of it."""
+    credentials = path.parent / "credentials"
+    credentials.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    own = secret_file.read(str(path)).lines
+    (credentials / path.name).write_text(secret_file.generate() + "\n")
+    assert secret_file.read(str(path)).lines == own
+    path.unlink()
+    assert secret_file.read(str(path)).lines not in (own, ())
+    (credentials / path.name).unlink()
+    with pytest.raises(MistakesFound, match=str(path)):
+        secret_file.read(str(path))
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
