@@ -64,6 +64,7 @@ class Outbox:
         self._sent_report = 0
         self._master_report = 0
         self._site_serial = 0
+        self._lost_serials = range(0)  # whose batches nobody will acknowledge, and what was acknowledged among them
         self.events = 0
         self.lost = False
 
@@ -120,8 +121,7 @@ class Outbox:
         """A new link to a master: everything that waits is to be sent again, numbered from 1."""
         self.close()
         while self._waiting and self._waiting[0].changes is None:  # emptied after it was sent: lost to this link
-            self._waiting.popleft()
-            self._first_serial += 1
+            self._lose(1)
         for batch in self._waiting:
             batch.last_report = 0
         self._unsent = len(self._waiting)
@@ -166,7 +166,7 @@ class Outbox:
     def reached(self, serial: int) -> Level | None:
         """The level that a batch has reached; None when nobody will ever acknowledge it under this serial."""
         if serial < self._first_serial:
-            return "site" if serial <= self._site_serial else None
+            return "site" if serial <= self._site_serial and serial not in self._lost_serials else None
         place = serial - self._first_serial
         if place < len(self._waiting) and 0 < self._waiting[place].last_report <= self._master_report:
             return "master"
@@ -226,6 +226,12 @@ class Outbox:
             for batch in self._waiting:
                 batch.events, batch.changes, batch.payloads = 0, None, None
             return
-        self._first_serial += len(self._waiting)
-        self._waiting.clear()
+        self._lose(len(self._waiting))
         self._unsent = 0
+
+    def _lose(self, batches: int) -> None:
+        """Give up the oldest batches: whoever waits for them must report anew, whatever is acknowledged later."""
+        for _ in range(batches):
+            self._waiting.popleft()
+        self._first_serial += batches
+        self._lost_serials = range(self._lost_serials.start or self._first_serial - batches, self._first_serial)

@@ -96,6 +96,26 @@ def test_a_full_outbox_without_a_link_is_emptied() -> None:
     assert outbox.take() == []
 
 
+def test_what_was_lost_is_not_acknowledged_by_what_came_later() -> None:
+    """After a full outbox was emptied, the acknowledgement of a later batch says nothing of those that were in it."""
+    outbox = opened(events_max=2)
+    outbox.link()
+    early = outbox.put_login(ORIGIN, 0, login(0))
+    outbox.take()
+    outbox.acknowledge(1, 1)
+    outbox.unlink()
+    lost = []
+    for number in range(1, 4):
+        lost.append(outbox.put_login(ORIGIN, number, login(number)))
+        outbox.close()
+    outbox.link()
+    late = outbox.put_login(ORIGIN, 4, login(4))
+    outbox.take()
+    outbox.acknowledge(1, 1)
+    assert (outbox.reached(early), outbox.reached(late)) == ("site", "site")
+    assert [outbox.reached(serial) for serial in lost] == [None] * 3
+
+
 def test_a_full_outbox_on_a_link_still_hears_its_acknowledgements() -> None:
     """What was sent before the outbox was emptied may be acknowledged on this link, but not be sent on another."""
     outbox = opened(events_max=2)
