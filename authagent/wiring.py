@@ -40,10 +40,10 @@ from protocol.io.control import serve_control
 from protocol.io.control_client import ExitCode
 from protocol.io.control_socket import ControlPathError
 from protocol.io.log_file import ProgramLog
-from protocol.io.tls import TlsError
 from protocol.io.notify import from_environment
-from protocol.mistakes import MistakesFound
+from protocol.io.tls import TlsError
 from protocol.messages import Role
+from protocol.mistakes import MistakesFound
 from protocol.stamp import Now
 from protocol.table import Table
 
@@ -115,13 +115,12 @@ class _Program:
         self._server = Server(make_agent(made, dice), made, log, _clock, dice, Tally(log))
         self._handler = Handler(self._server, self._facts, _rfc3339, self._reload)
         self._server.carry_out = self._handler.for_partner
+        self._server.on_role = self._tell_role
+        self._manager = from_environment()
         self._reloading = trio.Lock()
         self._serving = False
         self._all = trio.CancelScope()
 
-        self._server.on_role = self._tell_role
-        self._manager = from_environment()
-        self._http = HttpDoor(self._http_place, self._http_application, log)
     async def run(self) -> None:
         """From the first line of the log to the last. Raises what ends the process, in groups."""
         made, log = self._server.setup, self._log
@@ -129,11 +128,11 @@ class _Program:
         setup.warn(made, log)
         with self._all:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._manager.keep_fed)
                 await nursery.start(self._signals)
                 await self._serve(nursery)
                 nursery.cancel_scope.cancel()
         log.started("authagent.stopped", site=made.site, id=made.id)
-                nursery.start_soon(self._manager.keep_fed)
 
     async def _serve(self, nursery: trio.Nursery) -> None:
         made, server = self._server.setup, self._server
@@ -198,14 +197,14 @@ class _Program:
             self._handler.problems()
             await trio.sleep(UPKEEP_S)
 
+    def _tell_role(self, role: Role, term: int) -> None:
+        """The service manager takes the agent for started once a role is decided, and shows which one it is."""
+        self._manager.ready(f"{role.name.lower()} of term {term}")
+
     async def _statistics(self) -> None:
         while True:
             await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
             self._server.tally.statistics(self._server.agent.table.alive)
-
-    def _tell_role(self, role: Role, term: int) -> None:
-        """The service manager takes the agent for started once a role is decided, and shows which one it is."""
-        self._manager.ready(f"{role.name.lower()} of term {term}")
 
     # -- reloading ------------------------------------------------------------------------------------------------
 

@@ -95,9 +95,9 @@ class Daemon:
         self._setup = setup
         self._log = log
         self._agent = ProxyAgent(site, write=self._write)
-
         self._manager = from_environment()
         self._telling = trio.CancelScope()
+
     async def serve(self) -> int:
         """Run until a signal says stop."""
         control = self._setup.configuration.control
@@ -113,18 +113,18 @@ class Daemon:
                         version=__version__,
                         control=self._setup.control_path,
                     )
-                    async with run_proxy_agent(self._agent, start_timeout=0.0):
                     nursery.start_soon(self._manager.keep_fed)
-                        nursery.start_soon(self._log_sessions)
+                    async with run_proxy_agent(self._agent, start_timeout=0.0):
                         nursery.start_soon(self._tell_manager)
+                        nursery.start_soon(self._log_sessions)
                         nursery.start_soon(self._log_statistics)
                         async for number in signals:
                             if number != signal.SIGHUP:
                                 break
                             await self._reload_by_signal()
-                except ControlPathError as error:
                         self._manager.stopping()
                         self._telling.cancel()
+                except ControlPathError as error:
                     ended = error
                 nursery.cancel_scope.cancel()
         if ended is not None:
@@ -132,7 +132,6 @@ class Daemon:
         self._log.started("proxyagent.stopped", id=self._setup.id)
         return int(ExitCode.DONE)
 
-    async def _serve_control(
     async def _tell_manager(self) -> None:
         """Ready with a full copy, or after a while without; then how it goes, until the agent is left."""
         with self._telling:
@@ -144,6 +143,7 @@ class Daemon:
                 self._manager.status(alone if self._agent.isolated else "served by an AuthAgent")
                 await trio.sleep(STATUS_S)
 
+    async def _serve_control(
         self, mode: int, group: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         await serve_control(
