@@ -73,7 +73,8 @@ def running(function: _Command) -> _Command:
     """The options of those who run an agent."""
     listen = click.option("--listen", metavar="HOST:PORT", multiple=True, help="Where to listen; may be repeated.")
     level = click.option("--log-level", metavar="0|1|2", help="How much is logged.")
-    return listen(level(function))
+    http = click.option("--http", metavar="HOST:PORT", help="Where to serve health, numbers and the status page.")
+    return listen(level(http(function)))
 
 
 @click.group(
@@ -91,12 +92,12 @@ Examples:
 @click.version_option(__version__, prog_name="authagent")
 @running
 @click.pass_context
-def cli(ctx: click.Context, /, listen: tuple[str, ...], log_level: str | None) -> int | None:
+def cli(ctx: click.Context, /, listen: tuple[str, ...], log_level: str | None, http: str | None) -> int | None:
     """One login for every proxy: the agent that keeps the sessions of a site.
 
     Without a verb it runs the agent; `authagent 1` and `authagent 2` are the two of a pair.
     """
-    ctx.obj = {**ctx.obj, "listen": listen, "log_level": log_level}
+    ctx.obj = {**ctx.obj, "listen": listen, "log_level": log_level, "http": http}
     return _run(ctx.obj, None) if ctx.invoked_subcommand is None else None
 
 
@@ -104,10 +105,9 @@ def cli(ctx: click.Context, /, listen: tuple[str, ...], log_level: str | None) -
 @click.argument("number", required=False)
 @running
 @click.pass_obj
-def run(options: dict[str, Any], /, number: str | None, listen: tuple[str, ...], log_level: str | None) -> int:
+def run(options: dict[str, Any], /, number: str | None, **own: Any) -> int:
     """Run an agent until it is told to stop."""
-    own = {"listen": listen or options["listen"], "log_level": log_level or options["log_level"]}
-    return _run({**options, **own}, number)
+    return _run({**options, **{name: value or options[name] for name, value in own.items()}}, number)
 
 
 def _run(options: Options, number: str | None) -> int:
@@ -131,6 +131,7 @@ def _flags(options: Options, number: str | None = None) -> "Flags":
         listen=options["listen"],
         state_dir=options["state_dir"],
         log_level=options["log_level"],
+        http=options["http"],
     )
 
 

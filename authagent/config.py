@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import attrs
 
-from protocol import addresses, configuration, places
+from protocol import addresses, configuration, places, settings
 from protocol.configuration import AuthAgentEntry, Configuration
 from protocol.io import machine, secret_file
 from protocol.io.surroundings import find_config, read_config, surroundings
@@ -34,6 +34,7 @@ class Flags:
     listen: tuple[str, ...] = ()
     state_dir: str | None = None
     log_level: str | None = None
+    http: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +51,8 @@ class AgentSetup:
     secret_path: str
     log_path: str
     """Empty: standard error."""
+    http: str = ""
+    """Where HTTP is served, HOST:PORT; empty: nowhere."""
 
     @property
     def site(self) -> str:
@@ -124,6 +127,7 @@ def setup(found: Configuration, flags: Flags, around: Surroundings, is_own: IsOw
         control_path=control_path,
         secret_path=secret_path(found, state),
         log_path=places.beside(found.path, found.logging.path) if found.logging.path else "",
+        http=_http(found, places.given(flags.http, ("AUTHAGENT_HTTP",), around)),
     )
 
 
@@ -194,6 +198,13 @@ def _listen(
             'run it there, correct the host, or set listen = ["0.0.0.0:9023"] where addresses are translated',
         )
     return asked or ((entry.host, entry.port),)
+
+
+def _http(found: Configuration, flag: str) -> str:
+    try:
+        return settings.optional_listener(flag) or found.http.listen
+    except ValueError as error:
+        raise _mistake("--http", str(error)) from None
 
 
 def _mistake(key: str, text: str) -> MistakesFound:

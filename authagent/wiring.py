@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -39,6 +39,7 @@ from protocol.io.clock import read_clock
 from protocol.io.control import serve_control
 from protocol.io.control_client import ExitCode
 from protocol.io.control_socket import ControlPathError
+from protocol.io.http_door import HttpDoor, Place
 from protocol.io.log_file import ProgramLog
 from protocol.io.notify import from_environment
 from protocol.io.tls import TlsError
@@ -46,6 +47,9 @@ from protocol.messages import Role
 from protocol.mistakes import MistakesFound
 from protocol.stamp import Now
 from protocol.table import Table
+
+if TYPE_CHECKING:
+    from protocol.io.http.guard import App
 
 SLICE_RECORDS = 500
 
@@ -117,6 +121,7 @@ class _Program:
         self._server.carry_out = self._handler.for_partner
         self._server.on_role = self._tell_role
         self._manager = from_environment()
+        self._http = HttpDoor(self._http_place, self._http_application, log)
         self._reloading = trio.Lock()
         self._serving = False
         self._all = trio.CancelScope()
@@ -143,6 +148,7 @@ class _Program:
                 serve_control, mode=control.mode, group=control.group, owner_uid=os.geteuid(), log=self._log
             )
             await nursery.start(serve, made.made.control_path, self._handler)
+            nursery.start_soon(self._http.keep)
             await server.load(self._store)
             gc.collect()
             gc.freeze()
@@ -206,6 +212,16 @@ class _Program:
             await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
             self._server.tally.statistics(self._server.agent.table.alive)
 
+    def _http_place(self) -> Place:
+        made = self._server.setup
+        certificate, key = map(made.made.file, made.configuration.http_certificate)
+        return Place(made.made.http, certificate, key, made.tls)
+
+    def _http_application(self) -> "App":
+        from authagent.http.server import application  # late: it needs the extra `http`
+
+        return application(self._server, self._handler)
+
     # -- reloading ------------------------------------------------------------------------------------------------
 
     async def _reload(self) -> dict[str, Any]:
@@ -229,6 +245,7 @@ class _Program:
         restart = self._started_with.needs_restart(new)
         self._log.level = new.configuration.logging.level
         self._server.apply(new)
+        self._http.reopen()
         setup.warn(new, self._log)
         self._log.note("reload.done", secret_lines=len(new.identity.secrets.lines))
         if restart:
@@ -254,6 +271,7 @@ class _Program:
             refused=refusals.lately(_clock().monotonic_s),
             refused_total=refusals.total,
             uptime_s=now.monotonic_s - self._started_s,
+            http_error=self._http.error,
         )
 
 

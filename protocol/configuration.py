@@ -29,6 +29,7 @@ from protocol.sections import (
     SECTIONS,
     AuthAgentEntry,
     ControlSettings,
+    HttpSettings,
     LimitSettings,
     LoggingSettings,
     ProxyAgentEntry,
@@ -43,6 +44,7 @@ __all__ = [
     "AuthAgentEntry",
     "Configuration",
     "ControlSettings",
+    "HttpSettings",
     "LimitSettings",
     "LoggingSettings",
     "ProxyAgentEntry",
@@ -74,6 +76,7 @@ class Configuration:
     logging: LoggingSettings = attrs.field(factory=LoggingSettings)
     timing: TimingSettings = attrs.field(factory=TimingSettings)
     limits: LimitSettings = attrs.field(factory=LimitSettings)
+    http: HttpSettings = attrs.field(factory=HttpSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
 
@@ -93,6 +96,12 @@ class Configuration:
     def plain(self) -> bool:
         """Whether links are without TLS. "auto" has TLS on loopback too, so that both ends always expect the same."""
         return self.tls.mode in ("off", "insecure-plain")
+
+    @property
+    def http_certificate(self) -> tuple[str, str]:
+        """Certificate and key that HTTP shows, as the file names them; empty for a self-made one."""
+        own = self.tls if self.tls.mode == "files" and not self.http.certificate else self.http
+        return own.certificate, own.key
 
     def agent(self, site: str, agent_id: int) -> AuthAgentEntry | None:
         """The entry of one agent, or None when it is not listed."""
@@ -259,6 +268,7 @@ def _disagreements(configuration: Configuration) -> Iterator[Mistake]:
     yield from _one_address(configuration.authagents)
     yield from _tls(configuration)
     yield from _timing(configuration.timing)
+    yield from _http(configuration.http)
 
 
 def _one_address(agents: tuple[AuthAgentEntry, ...]) -> Iterator[Mistake]:
@@ -292,3 +302,9 @@ def _timing(timing: TimingSettings) -> Iterator[Mistake]:
         interval_s = getattr(timing, f"{prefix}heartbeat_interval_s")
         if getattr(timing, f"{prefix}suspect_after_s") < 2 * interval_s:
             yield Mistake(f"[timing] {prefix}suspect_after", f"must be at least twice {prefix}heartbeat_interval")
+
+
+def _http(http: HttpSettings) -> Iterator[Mistake]:
+    if bool(http.certificate) != bool(http.key):
+        missing = "key" if http.certificate else "certificate"
+        yield Mistake(f"[http] {missing}", "missing: both certificate and key are needed, or neither")

@@ -180,6 +180,30 @@ class LimitSettings:
 
 
 @attrs.frozen(kw_only=True)
+class HttpSettings:
+    """[http]: health, numbers and the status page, for browsers and Prometheus; needs the extra `http`."""
+
+    listen: str = setting(
+        settings.optional_listener,
+        'Where an agent serves HTTP: "127.0.0.1:9080"; off loopback with TLS only. Empty: nowhere. Two agents on one '
+        "machine need `--http` or $AUTHAGENT_HTTP, one each.",
+        default="",
+    )
+    proxy_listen: str = setting(
+        settings.optional_listener,
+        "Where `proxyagent run` does; likewise `--http` and $PROXYAGENT_HTTP where several run on one machine.",
+        default="",
+    )
+    certificate: str = setting(
+        settings.text,
+        'Certificate chain (PEM) for browsers, relative to this file. Empty: that of [tls] with mode = "files", else '
+        "a self-made one.",
+        default="",
+    )
+    key: str = setting(settings.text, "Private key (PEM) of that certificate.", default="")
+
+
+@attrs.frozen(kw_only=True)
 class AuthAgentEntry:
     """[[authagent]]: one agent of one site. The list is the same on every machine."""
 
@@ -230,6 +254,7 @@ SECTIONS: dict[str, type[Any]] = {
     "logging": LoggingSettings,
     "timing": TimingSettings,
     "limits": LimitSettings,
+    "http": HttpSettings,
 }
 """The tables of the file, in the order in which it is written."""
 

@@ -200,6 +200,14 @@ def listeners(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def optional_listener(value: Any) -> str:
+    """HOST:PORT, or nothing."""
+    given = text(value)
+    if given:
+        addresses.split(given)
+    return given
+
+
 def socket_mode(value: Any) -> int:
     """File permissions in octal digits, as text."""
     if type(value) is int:

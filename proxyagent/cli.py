@@ -64,13 +64,14 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
 
 
 @cli.command(epilog="Example: proxyagent run --id squid-1 --config /etc/authagent/authagent.toml")
+@click.option("--http", metavar="HOST:PORT", help="Where to serve health and numbers.")
 @shared
 @click.pass_context
-def run(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
+def run(ctx: click.Context, /, http: str | None, options: Mapping[str, Any]) -> None:
     """Run a ProxyAgent until it is told to stop (SIGTERM); SIGHUP reads file and secret again."""
     from proxyagent import daemon
 
-    ctx.exit(daemon.run(daemon.Flags(**options)))
+    ctx.exit(daemon.run(daemon.Flags(**options, http=http)))
 
 
 @cli.command(epilog="Example: proxyagent status --json")

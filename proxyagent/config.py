@@ -38,6 +38,8 @@ class ProxySetup:
     """Whom to dial, in order: the site's own agents, or those of all sites when it has none."""
     control_path: str
     secret_path: str
+    http: str = ""
+    """Where `proxyagent run` serves HTTP, HOST:PORT; empty: nowhere."""
 
     def host(self, agent: AuthAgentEntry) -> str:
         """What this proxy dials to reach `agent`."""
@@ -54,6 +56,7 @@ def load(
     id: str | None = None,
     site: str | None = None,
     control: str | None = None,
+    http: str | None = None,
     around: Surroundings | None = None,
     is_own: IsOwn = machine.is_own_host,
 ) -> ProxySetup:
@@ -76,6 +79,7 @@ def load(
         agents=own_agents or tuple(each for other in found.sites for each in found.agents_of(other)),
         control_path=_control_path(control, found, state, entry.site, named, around),
         secret_path=places.beside(found.path or f"{state}/", found.security.secret_file),
+        http=_http(found, places.given(http, ("PROXYAGENT_HTTP",), around)),
     )
 
 
@@ -97,6 +101,13 @@ def _control_path(
         return places.proxy_socket(folder, site, proxy_id)
     except places.PathTooLong as error:
         raise _mistake("", str(error)) from None
+
+
+def _http(found: Configuration, flag: str) -> str:
+    try:
+        return settings.optional_listener(flag) or found.http.proxy_listen
+    except ValueError as error:
+        raise _mistake("--http", str(error)) from None
 
 
 # -- which entry -------------------------------------------------------------------------------------------------

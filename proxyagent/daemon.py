@@ -50,6 +50,7 @@ class Flags:
     id: str | None = None
     site: str | None = None
     control: str | None = None
+    http: str | None = None
 
 
 def run(flags: Flags) -> int:
@@ -66,7 +67,7 @@ def run(flags: Flags) -> int:
 
 
 def _read(flags: Flags, incarnation: int) -> tuple[ProxySetup, Site]:
-    setup = configs.load(flags.config, id=flags.id, site=flags.site, control=flags.control)
+    setup = configs.load(flags.config, id=flags.id, site=flags.site, control=flags.control, http=flags.http)
     try:
         return setup, site_of(setup, configs.read_secret(setup), incarnation, __version__)
     except ConfigurationError as error:

@@ -39,6 +39,7 @@ class Facts:
     refused: tuple[Refused, ...]
     refused_total: int
     uptime_s: float
+    http_error: str = ""
 
 
 @attrs.frozen
@@ -115,6 +116,8 @@ def _of_this_machine(facts: Facts) -> Iterator[Problem]:
         yield Problem("store", "", f"nothing is stored on disk: {facts.store_error}")
     if facts.certificate_ending:
         yield Problem("certificate", "", f"own certificate: {facts.certificate_ending}")
+    if facts.http_error:
+        yield Problem("http", "", facts.http_error)
 
 
 def _of_peer(agent: Agent, peer: Peer, now: Now) -> Iterator[Problem]:

@@ -45,6 +45,11 @@ wan_suspect_after = "5s"
 sessions = 1_000_000
 connections = 2_000
 outbox_events = 100_000
+[http]
+listen = ""
+proxy_listen = ""
+certificate = ""
+key = ""
 """
 """The file of DESIGN section 7: what a newcomer is told holds by default."""
 

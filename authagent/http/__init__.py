@@ -1,0 +1,1 @@
+"""What an agent says over HTTP. Everything below this folder needs the extra `http`."""

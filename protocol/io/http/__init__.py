@@ -1,0 +1,1 @@
+"""HTTP for both programs. Everything below this folder needs the extra `http`."""
