@@ -1,4 +1,4 @@
-"""What login, logout, touch and an idle question mean for a table, as changes.
+"""What login, logout, a session brought along and an idle question mean for a table, as changes.
 
 Rules of this file:
 
@@ -19,7 +19,7 @@ import attrs
 
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
 from protocol.messages import IdleQuestion
-from protocol.session import Attributes, Login, LoginId, Origin, Record, State
+from protocol.session import Attributes, Login, LoginId, Origin, Record, State, alive, merge
 from protocol.table import Table
 
 
@@ -62,19 +62,51 @@ def login(
     held = table.held(key)
     login_at = max(now_ms, table.barrier(user) + 1, *(record.login.login_at + 1 for record in held))
     made = Login(key, user, site, login_at, login_at + lifetime_ms, idle_timeout_s, attributes)
-    run = LoginRun(
-        Origin(login_id.proxy, login_id.epoch),
-        range(login_id.sequence, login_id.sequence + 1),
-        site,
-        [key],
-        [user],
-        [made.login_at],
-        [made.expires_at],
-        [idle_timeout_s],
-        [attributes],
-    )
-    changes = Changes(logins=(run,), ends=ends_of(held, State.SUPERSEDED))
+    changes = Changes(logins=(_login_run(login_id, made),), ends=ends_of(held, State.SUPERSEDED))
     return LoggedIn(record=Record(login_id, made, login_at, State.ALIVE), changes=changes)
+
+
+@attrs.frozen
+class Honoured:
+    """What a session that its user brought along comes to: changes that make it known here, or why it is `refused`."""
+
+    changes: Changes = Changes()
+    refused: str = ""
+
+
+def honour(table: Table, brought: Record, *, now_ms: int) -> Honoured:
+    """Let a session go on that was logged in elsewhere and that its user brought along, in a failover cookie.
+
+    It becomes a copy of the same login, as if a peer had sent it: nothing of it is made anew, so whatever is known of
+    it here or comes later counts, above all its end. It is refused where it has ended, is over, would be a conflict
+    or has another login after it, under the same key; and where another user's is so near that clocks cannot tell
+    which came later. What was logged in under its key before it is superseded, as it was where it was made. That
+    `brought` is within the bounds of the language, alive, and not of this process is the caller's duty.
+    """
+    login, known = brought.login, table.record(brought.login_id)
+    if known is not None and known.state != State.ALIVE:
+        return Honoured(refused="it has ended")
+    if known is not None and known.login != login:
+        return Honoured(refused="it is not the login that is known by its id")
+    if login.login_at <= table.barrier(login.user):
+        return Honoured(refused="its user was logged out")
+    latest = brought if known is None else merge(known, brought)
+    if not alive(latest, table.barrier(login.user), now_ms):
+        return Honoured(refused="its time is over" if now_ms >= login.expires_at else "it is idle")
+    doubt_ms = 2 * table.max_clock_offset_ms
+    if max(login.login_at, brought.active_at) > now_ms + doubt_ms:
+        return Honoured(refused="it is from the future")
+    others = [record for record in table.held(login.key) if record.login_id != brought.login_id]
+    for other in others:
+        near = other.login.user != login.user and other.login.login_at >= login.login_at - doubt_ms
+        if near or _rank(other) > _rank(brought):
+            return Honoured(refused="another login holds its key")
+    if known is None and table.full:
+        return Honoured(refused="the session table is full")
+    if latest == known and not others:
+        return Honoured()
+    run = attrs.evolve(_login_run(brought.login_id, login), active_at=[brought.active_at])
+    return Honoured(Changes(logins=(run,), ends=ends_of(others, State.SUPERSEDED)))
 
 
 def logout_key(table: Table, key: str, *, now_ms: int, state: State = State.LOGGED_OUT) -> Changes:
@@ -149,6 +181,22 @@ def ends_of(records: Iterable[Record], state: State) -> tuple[EndRun, ...]:
             [record.login.expires_at for record in run],
         )
         for origin, run in by_origin.items()
+    )
+
+
+def _login_run(login_id: LoginId, login: Login) -> LoginRun:
+    """One login, whole and alive, as a run."""
+    assert login.site is not None, "a partial login is no login"
+    return LoginRun(
+        Origin(login_id.proxy, login_id.epoch),
+        range(login_id.sequence, login_id.sequence + 1),
+        login.site,
+        [login.key],
+        [login.user],
+        [login.login_at],
+        [login.expires_at],
+        [login.idle_timeout_s],
+        [login.attributes],
     )
 
 

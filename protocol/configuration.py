@@ -29,6 +29,7 @@ from protocol.sections import (
     SECTIONS,
     AuthAgentEntry,
     ControlSettings,
+    CookieSettings,
     HttpSettings,
     LimitSettings,
     LoggingSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "AuthAgentEntry",
     "Configuration",
     "ControlSettings",
+    "CookieSettings",
     "HttpSettings",
     "LimitSettings",
     "LoggingSettings",
@@ -72,6 +74,7 @@ class Configuration:
     session: SessionSettings = attrs.field(factory=SessionSettings)
     security: SecuritySettings = attrs.field(factory=SecuritySettings)
     tls: TlsSettings = attrs.field(factory=TlsSettings)
+    cookie: CookieSettings = attrs.field(factory=CookieSettings)
     control: ControlSettings = attrs.field(factory=ControlSettings)
     logging: LoggingSettings = attrs.field(factory=LoggingSettings)
     timing: TimingSettings = attrs.field(factory=TimingSettings)

@@ -127,6 +127,11 @@ class Page:
         self._set_active(place, active_at)
         return True
 
+    def restamp(self, place: int, active_at: int) -> None:
+        """Set the last activity of a taken place anew, back too."""
+        self._set_active(place, active_at)
+        self.quiet_until_ms = 0
+
     def shift(self, delta_ms: int) -> None:
         """Move every time of the page."""
         for place, row in enumerate(self.rows):

@@ -86,6 +86,27 @@ class TlsSettings:
 
 
 @attrs.frozen(kw_only=True)
+class CookieSettings:
+    """[cookie]: the failover cookie, with which a browser carries its session past the loss of every agent."""
+
+    key_files: tuple[str, ...] = setting(
+        settings.files(limits.COOKIE_KEYS_MAX),
+        "Keys made by `proxyagent keygen`, relative to this file, newest first: the first writes, all are read. The "
+        "same at every proxy. Empty: no failover cookie.",
+        default=(), bounds=f"up to {limits.COOKIE_KEYS_MAX} files",
+    )  # fmt: skip
+    name: str = setting(
+        settings.cookie_name, "What browsers call it.", default="one-login", bounds="a token of RFC 6265, up to 64"
+    )
+    compatibility: Literal["none", "iag"] = setting(
+        settings.choice("none", "iag"),
+        '"iag" fills up short keys with zeros, to share cookies with an IBM gateway; with 32 bytes or less anybody '
+        "can read them.",
+        default="none", bounds='"none", "iag"',
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
 class ControlSettings:
     """[control]: the Unix sockets that the command-line verbs talk to."""
 
@@ -250,6 +271,7 @@ SECTIONS: dict[str, type[Any]] = {
     "session": SessionSettings,
     "security": SecuritySettings,
     "tls": TlsSettings,
+    "cookie": CookieSettings,
     "control": ControlSettings,
     "logging": LoggingSettings,
     "timing": TimingSettings,

@@ -193,6 +193,30 @@ def origin(value: Any) -> str:
     return given
 
 
+def files(most: int) -> Form:
+    """A list of file names, none of them twice, at most so many."""
+
+    def form(value: Any) -> tuple[str, ...]:
+        names = tuple(text(each) for each in _expect(list, value))
+        if len(set(names)) < len(names) or "" in names or len(names) > most:
+            raise ValueError(f"up to {most} names of files are expected, each once")
+        return names
+
+    return form
+
+
+_COOKIE_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+.^_`|~-")
+
+
+def cookie_name(value: Any) -> str:
+    """The name of a cookie: a token of RFC 6265."""
+    name = text(value)
+    if not 0 < len(name) <= limits.COOKIE_NAME_BYTES_MAX or not set(name) <= _COOKIE_NAME_CHARACTERS:
+        most = limits.COOKIE_NAME_BYTES_MAX
+        raise ValueError(f"the name of a cookie has 1 to {most} letters, digits and signs such as - and _")
+    return name
+
+
 def listeners(value: Any) -> tuple[str, ...]:
     """A list of HOST:PORT."""
     for each in _expect(list, value):

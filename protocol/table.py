@@ -115,6 +115,13 @@ class Table:
         page, place = found
         return page.states[place] == ALIVE and page.touch(place, active_at)
 
+    def restamp(self, login_id: LoginId, active_at: int) -> None:
+        """Set a login's last activity anew, back too: for a proxy's own stamps, before anyone else sees them."""
+        found = self._records.find(login_id[:2], login_id.sequence)
+        if found is not None:
+            page, place = found
+            page.restamp(place, active_at)
+
     def shift(self, origin: Origin, delta_ms: int) -> None:
         """Move every time of an origin's logins: for a proxy's own, at its first link, before anyone else sees them."""
         for page in self._pages.of_origin(origin):

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from protocol.io.clock import read_clock
-from protocol.io.log import Write
+from protocol.io.log import StandardLogging, Write
 from protocol.mistakes import MistakesFound
 from proxyagent import __version__
 from proxyagent import config as configs
@@ -33,6 +33,7 @@ from proxyagent.core.outbox import Level
 from proxyagent.core.settings import Dice
 from proxyagent.dialling import Site, site_of
 from proxyagent.errors import Closed, ConfigurationError, NotAcknowledged
+from proxyagent.failover_cookies import FailoverCookies
 from proxyagent.notices import Resynced
 from proxyagent.session import Ended, Session
 from proxyagent.shell import Clock, Shell
@@ -54,7 +55,9 @@ class ProxyAgent:
         self, site: Site, *, clock: Clock = SYSTEM_CLOCK, dice: Dice | None = None, write: Write | None = None
     ) -> None:
         client = Client(site.settings, random.SystemRandom() if dice is None else dice, clock.read())
+        write = StandardLogging("proxyagent") if write is None else write
         self._shell = Shell(client, site, clock, write)
+        self._cookies = FailoverCookies(self._shell, write)
         self._monotonic_s = clock.monotonic_s
         self._at_hand = client.cache.shown.sessions
         _opened.add(self)
@@ -196,6 +199,37 @@ class ProxyAgent:
         while not self.synchronised:
             self._shell.check()
             await self._shell.moved.wait()
+
+    # -- failover cookies ------------------------------------------------------------------------------------------
+
+    @property
+    def cookie_name(self) -> str:
+        """What the file calls the failover cookie; proxyagent.cookie.header makes a header of it."""
+        return self._shell.cookie_name
+
+    def seal_cookie(self, session: Session) -> str | None:
+        """The failover cookie of a session: what its browser should hold in case every AuthAgent is lost.
+
+        None where there is none to give: the file names no keys, the session is over, it would be longer than 4,000
+        bytes (which is logged), or no AuthAgent was ever in reach, so that its times are not fixed yet. Does not block.
+        """
+        return self._cookies.seal(session)
+
+    def renew_cookie(self, session: Session, held: str | None) -> str | None:
+        """As seal_cookie, but None too while the cookie that the browser sent, `held`, is fresh enough.
+
+        For every answer to a browser: activity must get into its cookie, or that will think it idle.
+        """
+        return self._cookies.renew(session, held)
+
+    def honour_cookie(self, token: str | None, key: str) -> Session | None:
+        """Let the session of a failover cookie go on, presented by whoever is under `key`; None where it is refused.
+
+        For a key that `lookup` does not know. The session is the same login, and enters the copy here like any other
+        report of it. It is refused, always in the same way, when it is bound to another key, idle, over, ended by
+        anything known here, or no cookie of ours. Raises LimitExceeded for what cannot be a key. Does not block.
+        """
+        return self._cookies.honour(token, key)
 
     # -- for the rest of the library -------------------------------------------------------------------------------
 

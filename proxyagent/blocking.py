@@ -123,6 +123,19 @@ class BlockingProxyAgent:
         return self._agent.statistics()
 
     @property
+    def cookie_name(self) -> str:
+        """As ProxyAgent.cookie_name."""
+        return self._agent.cookie_name
+
+    def seal_cookie(self, session: Session) -> str | None:
+        """As ProxyAgent.seal_cookie, in this thread."""
+        return self._agent.seal_cookie(session)
+
+    def renew_cookie(self, session: Session, held: str | None) -> str | None:
+        """As ProxyAgent.renew_cookie, in this thread."""
+        return self._agent.renew_cookie(session, held)
+
+    @property
     def synchronised(self) -> bool:
         return self._agent.synchronised
 
@@ -149,6 +162,11 @@ class BlockingProxyAgent:
         """As ProxyAgent.logout."""
         agent = self._agent
         return self._call(lambda: agent.logout(key, user=user))
+
+    def honour_cookie(self, token: str | None, key: str) -> Session | None:
+        """As ProxyAgent.honour_cookie."""
+        agent = self._agent
+        return self._call(lambda: agent.honour_cookie(token, key))
 
     def wait_acknowledged(self, what: Session | Iterable[Session], level: Level = "site", timeout: float = 5.0) -> None:
         """As ProxyAgent.wait_acknowledged. Blocks this thread."""

@@ -33,7 +33,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from protocol import limits
+from protocol import limits, settings
 from proxyagent.errors import ConfigurationError, LimitExceeded
 
 USER_CLAIM: Final = "AZN_CRED_PRINCIPAL_NAME"
@@ -43,7 +43,6 @@ _COMPRESSION_LEVEL = 3  # 6 takes as long again as all the rest of sealing, for 
 _IV_BYTES = 16
 
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 
 class _Refused(Exception):
@@ -144,19 +143,11 @@ def header(name: str, token: str | None, *, secure: bool = True) -> str:
     The cookie goes to the whole site it came from, is out of reach of scripts, and is not sent along by other sites'
     forms; `secure` False only where there is no TLS. Raises ValueError for a name that no cookie can have.
     """
-    check_name(name)
+    settings.cookie_name(name)
     ends = "; Secure" if secure else ""
     if token is None:
         return f"{name}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax{ends}"
     return f"{name}={token}; Path=/; HttpOnly; SameSite=Lax{ends}"
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError when no cookie can have this name."""
-    if not _NAME.fullmatch(name) or len(name) > limits.COOKIE_NAME_BYTES_MAX:
-        raise ValueError(
-            f"the name of a cookie has 1 to {limits.COOKIE_NAME_BYTES_MAX} letters, digits and signs such as - and _"
-        )
 
 
 def check_installed() -> None:

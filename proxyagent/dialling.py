@@ -12,14 +12,16 @@ from typing import Protocol, TypeAlias
 import attrs
 
 from protocol import addresses, secret
-from protocol.configuration import AuthAgentEntry
+from protocol.configuration import AuthAgentEntry, CookieSettings
 from protocol.errors import Code
 from protocol.handshake import Identity
 from protocol.io import tls
 from protocol.io.dial import dial
 from protocol.messages import Message
 from protocol.secret import Secrets
+from proxyagent import cookie_key
 from proxyagent.config import ProxySetup
+from proxyagent.cookie import KeyRing, check_installed
 from proxyagent.core.settings import AgentName, Settings
 from proxyagent.errors import ConfigurationError
 
@@ -51,10 +53,15 @@ class Site:
     settings: Settings
     dialler: Dialler
     hosts: tuple[str, ...]  # where each agent of settings.agents is, for people to read
+    ring: KeyRing | None = None  # the keys of the failover cookie; None: there is none
+    cookie_name: str = CookieSettings().name
 
 
 def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str) -> Site:
-    """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
+    """Everything for one ProxyAgent. Reads files.
+
+    Raises ConfigurationError for a certificate that cannot be used, MistakesFound for such a key of cookies.
+    """
     entries = setup.agents  # of the own site, in the order of their ids; other sites never stand in by themselves
     identity = Identity(
         "proxy",
@@ -76,7 +83,19 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
         return await dial(host, port, identity, contexts, timeout_s)
 
     hosts = tuple(addresses.join(host, port) for host, port in where)
-    return Site(_settings(setup, secrets, entries), dial_place, hosts)
+    cookie = setup.configuration.cookie
+    return Site(_settings(setup, secrets, entries), dial_place, hosts, _ring(setup, cookie), cookie.name)
+
+
+def _ring(setup: ProxySetup, settings: CookieSettings) -> KeyRing | None:
+    """The keys of the failover cookie, where the file names some."""
+    if not settings.key_files:
+        return None
+    check_installed()
+    padded = settings.compatibility == "iag"
+    keys = [(name, cookie_key.read(setup.file(name), padded=padded)) for name in settings.key_files]
+    warnings = tuple(f"{name}: {warning}" for name, key in keys for warning in key.warnings)
+    return KeyRing(tuple(key.octets for _, key in keys), warnings)
 
 
 def _tls(setup: ProxySetup) -> tls.Tls | None:

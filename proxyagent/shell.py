@@ -21,6 +21,7 @@ from protocol.errors import Code
 from protocol.io.link import LinkClosed, LinkFailed, LinkRefused
 from protocol.io.log import Severity, StandardLogging, Write
 from protocol.stamp import Now
+from proxyagent.cookie import KeyRing
 from proxyagent.core import commands, events
 from proxyagent.core.client import Client
 from proxyagent.core.inputs import WrongType
@@ -66,6 +67,16 @@ class Shell:
         self._wake = trio.Event()
         self._sleeps_until_s = -math.inf
         self._leaves_at_tick = False
+
+    @property
+    def ring(self) -> KeyRing | None:
+        """The keys of the failover cookie, as of the last reading of the file."""
+        return self._site.ring
+
+    @property
+    def cookie_name(self) -> str:
+        """What browsers call it."""
+        return self._site.cookie_name
 
     # -- entering the machine --------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ Rules of this file: what a session is and what a proxy does is the real thing; o
 small stand-ins. Time in a fake site is trio's, so trio.testing.MockClock makes hours pass at once.
 """
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +25,7 @@ import trio
 from protocol.io.link import LinkFailed
 from protocol.stamp import Now
 from proxyagent.agent import ProxyAgent, run_proxy_agent
+from proxyagent.cookie import KeyRing
 from proxyagent.core import events
 from proxyagent.core.outbox import Level
 from proxyagent.core.settings import AgentName, Settings
@@ -37,6 +39,8 @@ from proxyagent.shell import Clock
 EPOCH_MS = 1_700_000_000_000
 """The wall clock of everything here at its beginning: some day in November 2023."""
 
+_RING = KeyRing((bytes(range(64)),))
+_opened = itertools.count()  # of fakes, so that two of one name, one after the other, mint different login ids
 _DIGEST_KEY, _DIGEST_KEY_ID = b"for tests only, nothing to keep!", b"test"
 
 
@@ -55,8 +59,8 @@ class FakeProxyAgent(ProxyAgent):
     def __init__(self, id: str = "proxy1", **settings: Any) -> None:
         self._passed_s = 0.0
         clock = Clock(self._read, lambda: self._read().monotonic_s)
-        site = Site(fake_settings(id, settings), self._dial, ("nowhere:1", "nowhere:2"))
-        super().__init__(site, clock=clock, dice=random.Random(0))
+        site = Site(fake_settings(id, settings), self._dial, ("nowhere:1", "nowhere:2"), _RING)
+        super().__init__(site, clock=clock, dice=random.Random(next(_opened)))
         client = self.shell.client
         client.cache.clock.lead(self._read())
         client.cache.fix_times(0)
@@ -156,7 +160,7 @@ async def open_fake_site(proxies: int = 2, *, start_timeout: float = 2.0, **sett
             async with AsyncExitStack() as stack:
                 for number in range(1, proxies + 1):
                     name = f"proxy{number}"
-                    site = Site(fake_settings(name, settings), master.dialler(name), ("memory:1", "memory:2"))
+                    site = Site(fake_settings(name, settings), master.dialler(name), ("memory:1", "memory:2"), _RING)
                     agent = ProxyAgent(site, clock=clock, dice=random.Random(number))
                     agents.append(await stack.enter_async_context(run_proxy_agent(agent, start_timeout=start_timeout)))
                 yield FakeSite(tuple(agents), master)

@@ -39,6 +39,10 @@ class LoggedIn(NamedTuple):
     superseded: tuple[Session, ...] = ()
 
 
+class NotHonoured(Exception):
+    """A session that its user brought along is not let in; the text says why, for the log and for nobody else."""
+
+
 class Cache:
     """One proxy's copy of the table, and what is done with it here."""
 
@@ -58,6 +62,7 @@ class Cache:
         self._mark = f"@{settings.site}" if settings.key_scope == "site" else ""
         self._silent_since_ms: int | None = None
         self._provisional_barriers: dict[str, int] = {}
+        self._brought: dict[LoginId, int] = {}  # the activity that sessions brought along, while stamps are provisional
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -175,6 +180,53 @@ class Cache:
         self.shown.settle(session, now, now_ms)
         return LoggedIn(session, True, tuple(each for each in superseded if each.user != user))
 
+    def honour(self, brought: Record, key: str, now: Now) -> LoggedIn:
+        """Let a session go on that its user brought along, presented under `key`; that is activity of it.
+
+        Raises NotHonoured when it is bound to another key, when anything known here speaks against it, when this proxy
+        answers nobody (keep_sessions), or when it claims to be of this very process, which does not know it.
+        """
+        now_ms = self.clock.now_ms(now)
+        if brought.login.key != self._table_key(key):
+            raise NotHonoured("it was presented under another key")
+        if not self.answering:
+            raise NotHonoured("look-ups have stopped (keep_sessions)")
+        if brought.login.user in self._provisional_barriers:
+            raise NotHonoured("its user was logged out")
+        known = self.table.record(brought.login_id)
+        if known is None and brought.login_id[:2] in self._origins:
+            raise NotHonoured("it is not known to the process that would have made it")
+        shown = self.shown.sessions.get(key)
+        if shown is not None:
+            self.shown.settle_seen(shown, now, now_ms)
+        done = acts.honour(self.table, brought, now_ms=now_ms)
+        if done.refused:
+            raise NotHonoured(done.refused)
+        superseded = self._alive_of(done.changes, now_ms)
+        self.merge(done.changes, now)
+        record = self._view(key, now_ms)
+        if record is None or record.login_id != brought.login_id:
+            raise NotHonoured("the session table does not take it")
+        session = self._known(record)
+        if done.changes:
+            session.batch = self.outbox.put(done.changes)
+        if not self.clock.is_set:
+            self._brought.setdefault(brought.login_id, brought.active_at)
+        self.shown.keep(session)
+        self.shown.touch(session, now, now_ms)
+        return LoggedIn(session, known is None, tuple(each for each in superseded if each.user != session.user))
+
+    def carried(self, session: Session, now: Now) -> Record | None:
+        """A session as its user may carry it along: None where it is over, or its times are not fixed yet."""
+        if not self.clock.is_set and session.origin in self._origins:
+            return None
+        now_ms = self.clock.now_ms(now)
+        shown = self.shown.sessions.get(session.key)
+        if shown is not None:
+            self.shown.settle_seen(shown, now, now_ms)
+        record = self._view(session.key, now_ms)
+        return record if record is not None and record.login_id == session.login_id else None
+
     def logout_key(self, key: str, now: Now) -> Ended:
         """End everything held under `key`; returns the sessions that were alive."""
         now_ms = self.clock.now_ms(now)
@@ -221,7 +273,12 @@ class Cache:
         if delta_ms:
             for origin in self._origins:
                 self.table.shift(origin, delta_ms)
-        self.outbox.release(lambda changes: shifted(changes, delta_ms))
+        for login_id, brought_ms in self._brought.items():
+            record = self.table.record(login_id)
+            if record is not None:
+                self.table.restamp(login_id, max(brought_ms, record.active_at + delta_ms))
+        self._brought.clear()
+        self.outbox.release(lambda changes: shifted(changes, delta_ms, self._origins))
         for user, at in self._provisional_barriers.items():
             self.table.merge(Changes(barriers=(Barrier(user, at + delta_ms),)), at + delta_ms)
         self._provisional_barriers.clear()

@@ -4,7 +4,7 @@ Rules of this file: nothing here knows what a change means; the order of changes
 commutative), so runs may be regrouped at will.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 
@@ -83,8 +83,12 @@ def _joined_ends(origin: Origin, runs: list[EndRun]) -> EndRun:
     )
 
 
-def shifted(changes: Changes, delta_ms: int) -> Changes:
-    """The same changes with every time moved: what was stamped before any master's time was known."""
+def shifted(changes: Changes, delta_ms: int, own: Collection[Origin]) -> Changes:
+    """The same changes with every time moved that was stamped here before any master's time was known.
+
+    Activity, barriers and marks were; logins and their ends if their origin is one of `own`. A login of another
+    origin (a failover cookie's) brought its times along, and they stay.
+    """
 
     def moved(times: Iterable[int]) -> list[int]:
         return [at + delta_ms for at in times]
@@ -97,9 +101,13 @@ def shifted(changes: Changes, delta_ms: int) -> Changes:
                 expires_at=moved(run.expires_at),
                 active_at=None if run.active_at is None else moved(run.active_at),
             )
+            if run.origin in own
+            else run
             for run in changes.logins
         ),
-        tuple(attrs.evolve(run, expires_at=moved(run.expires_at)) for run in changes.ends),
+        tuple(
+            attrs.evolve(run, expires_at=moved(run.expires_at)) if run.origin in own else run for run in changes.ends
+        ),
         tuple(attrs.evolve(run, active_at=moved(run.active_at)) for run in changes.touches),
         tuple(Barrier(each.user, each.at + delta_ms) for each in changes.barriers),
         tuple(Mark(each.key, each.at + delta_ms) for each in changes.marks),

@@ -5,9 +5,10 @@ wrong type is refused before anything has changed. Before each call the machine 
 (Client.notice_pause): a process that stood still mints no login ids under its old epoch.
 """
 
+from protocol.session import Record
 from protocol.stamp import Now
 from proxyagent.core import inputs
-from proxyagent.core.cache import Cache
+from proxyagent.core.cache import Cache, NotHonoured
 from proxyagent.core.endings import Endings
 from proxyagent.core.outbox import Level, Outbox
 from proxyagent.session import Ended, Session
@@ -61,6 +62,19 @@ class Service:
         )
         self._endings.logged_in(done)
         return done.session
+
+    def honour(self, brought: Record, key: str, now: Now) -> Session:
+        """Let a session go on that its user brought along. Raises NotHonoured, and has changed nothing then."""
+        user = brought.login.user
+        if inputs.user(user, self._cache.settings.user_names) != user:
+            raise NotHonoured("its user's name is written otherwise here (user_names)")
+        done = self._cache.honour(brought, inputs.key(key), now)
+        self._endings.logged_in(done)
+        return done.session
+
+    def carried(self, session: Session, now: Now) -> Record | None:
+        """A session as its user may carry it along."""
+        return self._cache.carried(session, now)
 
     def logout(self, key: str | None, user: str | None, now: Now) -> Ended:
         """Log out whoever is under a key, or a user everywhere."""

@@ -52,7 +52,7 @@ class Shown:
         Not beyond its expiry; idle it cannot be before, since an interval is a 20th of that.
         """
         now_s = now.monotonic_s
-        due_s = now_s + max(TOUCH_INTERVAL_S_MIN, session.idle_timeout_s / 20)
+        due_s = now_s + touch_interval_s(session.idle_timeout_s)
         expires_s = now_s + (session.expires_at_ms - now_ms) / 1000
         session.touched_s = now_s
         session.due_s = due_s
@@ -61,7 +61,7 @@ class Shown:
 
     def touch(self, session: Session, now: Now, now_ms: int) -> None:
         """Activity now: reported at once, or, within an interval of the last report, when that is over."""
-        next_s = session.touched_s + max(TOUCH_INTERVAL_S_MIN, session.idle_timeout_s / 20)
+        next_s = session.touched_s + touch_interval_s(session.idle_timeout_s)
         if now.monotonic_s < next_s:
             session.seen_s = now.monotonic_s
             expires_s = now.monotonic_s + (session.expires_at_ms - now_ms) / 1000
@@ -138,6 +138,11 @@ class Shown:
     def _make_room(self) -> None:
         for key in list(itertools.islice(self.sessions, SESSIONS_MAX // 8)):
             self.sessions.pop(key)
+
+
+def touch_interval_s(idle_timeout_s: float) -> float:
+    """How long activity may go unreported, and a browser's cookie unrenewed."""
+    return max(TOUCH_INTERVAL_S_MIN, idle_timeout_s / 20)
 
 
 def deadline_ms(record: Record) -> int:

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import acts
 from protocol.changes import Barrier, Changes, Mark
 from protocol.messages import IdleQuestion
-from protocol.session import LoginId, State
+from protocol.session import LoginId, Record, State
 from protocol.table import Table
 from tests.protocol.build import (
     HOUR_MS,
@@ -201,6 +203,149 @@ def test_a_barrier_takes_along_what_hides_behind_the_user() -> None:
     passed = Changes(barriers=(Barrier("alice", NOW_MS),))
     table.merge(passed, NOW_MS)
     assert set(ends(acts.marked(table, passed))) == {login_id(1), login_id(2)}
+
+
+# -- a session brought along ---------------------------------------------------------------------------------------
+
+
+def bring(
+    sequence: int = 1, user: str = "alice", *, at: int = NOW_MS - HOUR_MS, active_at: int = NOW_MS - 60_000, **more: Any
+) -> Record:
+    """A session of KEY as its user carried it here."""
+    return Record(login_id(sequence), login(user=user, at=at, **more), active_at, State.ALIVE)
+
+
+def honour(table: Table, brought: Record, now_ms: int = NOW_MS) -> str:
+    """Bring it; whether it is shown, or why not."""
+    done = acts.honour(table, brought, now_ms=now_ms)
+    table.merge(done.changes, now_ms)
+    if not done.refused:
+        assert shown(table, now_ms=now_ms) == brought.login_id
+    return done.refused
+
+
+def test_a_session_brought_to_an_empty_table_is_the_same_login() -> None:
+    """Every field of the record is what was brought; the second time there is nothing to change."""
+    table = new_table()
+    brought = bring(attributes=(("groups", ("staff",)),), site="lan2")
+    assert honour(table, brought) == ""
+    assert table.record(brought.login_id) == brought
+    assert acts.honour(table, brought, now_ms=NOW_MS) == acts.Honoured()
+
+
+def test_activity_that_was_brought_counts() -> None:
+    """A session that is idle by what is known here goes on where its user was active elsewhere; never backwards."""
+    table = new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - HOUR_MS)), NOW_MS)
+    assert shown(table) is None
+    assert honour(table, bring(active_at=NOW_MS - 1_000)) == ""
+    assert honour(table, bring(active_at=NOW_MS - 2_000)) == ""
+    known = table.record(login_id(1))
+    assert known is not None and known.active_at == NOW_MS - 1_000
+
+
+@pytest.mark.parametrize("state", [State.SUPERSEDED, State.LOGGED_OUT, State.ADMINISTRATOR, State.CONFLICT])
+def test_an_end_that_is_known_refuses_it(state: State) -> None:
+    """A tombstone, with its login or without; it stays what it is."""
+    brought = bring()
+    for known in (Changes(), logged_in(1, brought.login)):
+        table = new_table()
+        table.merge(known, NOW_MS)
+        table.merge(ended(1, brought.login, state=state), NOW_MS)
+        assert honour(table, brought) == "it has ended"
+        found = table.record(brought.login_id)
+        assert found is not None and found.state == state
+
+
+def test_a_barrier_that_is_known_refuses_it() -> None:
+    """Logins at or before it; one after it is honoured."""
+    table = new_table()
+    table.merge(Changes(barriers=(Barrier("alice", NOW_MS - HOUR_MS),)), NOW_MS)
+    assert honour(table, bring()) == "its user was logged out"
+    assert honour(table, bring(at=NOW_MS - HOUR_MS + 1)) == ""
+
+
+def test_time_refuses_it_as_it_ends_any_session() -> None:
+    """Expired, idle by its own last activity, or stamped further ahead than clocks may differ."""
+    assert honour(new_table(), bring(expires_at=NOW_MS)) == "its time is over"
+    assert honour(new_table(), bring(active_at=NOW_MS - 1_800_000)) == "it is idle"
+    assert honour(new_table(), bring(active_at=NOW_MS - 1_799_999)) == ""
+    assert honour(new_table(), bring(at=NOW_MS, active_at=NOW_MS + 2 * OFFSET_MS + 1)) == "it is from the future"
+    assert honour(new_table(), bring(at=NOW_MS + 2 * OFFSET_MS, active_at=NOW_MS + 2 * OFFSET_MS)) == ""
+
+
+def test_another_content_under_a_known_login_id_is_refused_and_makes_no_conflict() -> None:
+    """Whoever has the key of cookies cannot end a session by a forged copy of it."""
+    table = new_table()
+    table.merge(logged_in(1, login(at=NOW_MS - 60_000)), NOW_MS)
+    assert honour(table, bring(at=NOW_MS - 60_000, user="eve")) == "it is not the login that is known by its id"
+    assert shown(table) == login_id(1)
+
+
+def test_a_later_login_under_its_key_refuses_it() -> None:
+    """Of another user or of the same, idle-dead too: it superseded what was brought, or would have."""
+    for user in ("alice", "bob"):
+        table = new_table()
+        table.merge(logged_in(2, login(user=user, at=NOW_MS - HOUR_MS + 5_000)), NOW_MS)
+        assert honour(table, bring()) == "another login holds its key"
+
+
+def test_another_user_so_near_that_clocks_cannot_tell_refuses_it() -> None:
+    """Within twice the clock offset; the same user there, or another one earlier, is superseded."""
+    near = NOW_MS - HOUR_MS - 2 * OFFSET_MS
+    for user, at, said in (("bob", near, "another login holds its key"), ("alice", near, ""), ("bob", near - 1, "")):
+        table = new_table()
+        table.merge(logged_in(2, login(user=user, at=at)), NOW_MS)
+        table.merge(touched(2, NOW_MS), NOW_MS)
+        assert honour(table, bring()) == said
+        other = table.record(login_id(2))
+        assert other is not None and other.state == (State.ALIVE if said else State.SUPERSEDED)
+
+
+def test_a_full_table_refuses_it_and_keeps_what_it_knows() -> None:
+    """As any login that is not known; a known one is honoured."""
+    table = new_table(records_max=100)
+    for sequence in range(100):
+        table.merge(logged_in(sequence, login(f"k{sequence}")), NOW_MS)
+    assert honour(table, bring(500)) == "the session table is full"
+    known = login("k1")
+    assert acts.honour(table, Record(login_id(1), known, NOW_MS, State.ALIVE), now_ms=NOW_MS) == acts.Honoured()
+
+
+@given(
+    st.lists(
+        st.builds(lambda n, user, at, ends: (n, user, NOW_MS - at * 1_000, ends), st.integers(1, 3),
+                  st.sampled_from(["alice", "bob"]), st.integers(0, 1_700), st.booleans()), max_size=4
+    ),
+    st.none() | st.integers(0, 1_700),
+    st.integers(1, 3), st.integers(0, 1_700), st.booleans(),
+)  # fmt: skip
+def test_what_is_honoured_is_no_more_than_a_copy(
+    held: list[tuple[int, str, int, bool]], barrier_s: int | None, sequence: int, ago_s: int, ended_later: bool
+) -> None:
+    """Whatever is known: refused or shown, never a conflict, nobody comes back, and a later end ends it."""
+    table = new_table()
+    for number, user, at, ends_too in held:
+        table.merge(logged_in(number, login(user=user, at=at)), NOW_MS)
+        if ends_too:
+            table.merge(ended(number, login(user=user, at=at)), NOW_MS)
+    if barrier_s is not None:
+        table.merge(Changes(barriers=(Barrier("alice", NOW_MS - barrier_s * 1_000),)), NOW_MS)
+    brought = bring(sequence, at=NOW_MS - ago_s * 1_000, active_at=NOW_MS - ago_s * 1_000)
+    before = {number: table.record(login_id(number)) for number in (1, 2, 3)}
+    conflicts = table.counts.conflicts
+    refused = honour(table, brought)
+    for number, was in before.items():
+        now_is = table.record(login_id(number))
+        if refused:
+            assert now_is == was
+        elif was is not None and now_is is not None:
+            assert now_is.state >= was.state and now_is.login == was.login
+    assert table.counts.conflicts == conflicts
+    if not refused and ended_later:
+        table.merge(ended(sequence, brought.login), NOW_MS)
+        assert shown(table) != brought.login_id
+        assert honour(table, brought) == "it has ended"
 
 
 def test_an_idle_question_is_answered_with_later_activity_only() -> None:

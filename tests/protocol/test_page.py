@@ -47,6 +47,16 @@ def test_a_cut_masks_what_expires_at_or_before_it() -> None:
     assert page.states_after(NOW_MS + 2) == bytes(PLACES)
 
 
+def test_activity_can_be_set_back() -> None:
+    """A restamp sets it whatever it was, and the page is no longer quiet."""
+    page = page_with(login())
+    page.touch(3, NOW_MS + 50)
+    page.quiet_until_ms = NOW_MS + HOUR_MS
+    page.restamp(3, NOW_MS + 20)
+    assert page.active_at(3) == NOW_MS + 20
+    assert page.quiet_until_ms == 0
+
+
 def test_times_move_together() -> None:
     """A shift moves login, expiry and activity by the same, and of a partial record its expiry."""
     page = page_with(login())

@@ -23,6 +23,10 @@ certificate = ""
 key = ""
 authority = ""
 client_certificates = false
+[cookie]
+key_files = []
+name = "one-login"
+compatibility = "none"
 [control]
 folder = ""
 group = ""
@@ -51,7 +55,7 @@ proxy_listen = ""
 certificate = ""
 key = ""
 """
-"""The file of DESIGN section 7: what a newcomer is told holds by default."""
+"""The file of DESIGN section 7, and [cookie] (issue 7): what a newcomer is told holds by default."""
 
 
 def test_names_and_defaults_are_those_of_the_design() -> None:

@@ -29,6 +29,9 @@ from protocol import settings
         (settings.origin, "", ""),
         (settings.listeners, ["0.0.0.0:9023", "[::]:9023"], ("0.0.0.0:9023", "[::]:9023")),
         (settings.socket_mode, "0660", 0o660),
+        (settings.files(2), ["new.key", "/etc/old.key"], ("new.key", "/etc/old.key")),
+        (settings.files(2), [], ()),
+        (settings.cookie_name, "__Host-one.login", "__Host-one.login"),
     ],
 )
 def test_what_is_right_is_taken(form: settings.Form, value: Any, expected: Any) -> None:
@@ -72,6 +75,13 @@ def test_what_is_right_is_taken(form: settings.Form, value: Any, expected: Any) 
         (settings.socket_mode, "0777", '"0600"'),
         (settings.socket_mode, "0060", '"0600"'),
         (settings.socket_mode, "rw-------", '"0600"'),
+        (settings.files(2), ["a", "b", "c"], "up to 2 names of files"),
+        (settings.files(2), ["a", "a"], "each once"),
+        (settings.files(2), [""], "names of files"),
+        (settings.files(2), "a", "a list is expected, not a text"),
+        (settings.cookie_name, "", "1 to 64"),
+        (settings.cookie_name, "a=b", "1 to 64"),
+        (settings.cookie_name, "x" * 65, "1 to 64"),
     ],
 )
 def test_what_is_wrong_is_refused_with_what_is_right(form: settings.Form, value: Any, says: str) -> None:

@@ -288,6 +288,22 @@ def test_times_of_one_origin_can_be_shifted() -> None:
     assert table.root(cut_min) == expected.root(cut_min) != new_table().root(cut_min)
 
 
+def test_activity_can_be_restamped_back() -> None:
+    """For stamps of a proxy that was never linked; what is not known stays so, and upkeep counts anew."""
+    table = new_table()
+    table.merge(logged_in(1, login()), NOW_MS)
+    table.touch(login_id(1), NOW_MS + HOUR_MS)
+    while not table.sweep(NOW_MS, 10):
+        pass
+    table.restamp(login_id(1), NOW_MS + 5)
+    table.restamp(login_id(2), NOW_MS + 5)
+    record = table.record(login_id(1))
+    assert record is not None and record.active_at == NOW_MS + 5
+    while not table.sweep(NOW_MS + HOUR_MS, 10):
+        pass
+    assert table.alive == 0 and table.records == 1
+
+
 # -- upkeep -------------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,16 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import proxyagent
+from protocol.session import Login, LoginId, Record, State
+from proxyagent.cookie import KeyRing
+from proxyagent.cookie_key import make
+from proxyagent.core.claims import claims_of
 from tests.proxyagent.processes import PATIENCE_S, until
 
 
@@ -48,6 +53,26 @@ def test_a_blocking_agent_serves_threads(file: Path) -> None:
         agent.login("10.0.0.1", "alice")
     agent.close()
     until(lambda: threading.active_count() <= before + 1)  # trio keeps an idle worker thread for a while
+
+
+def test_a_blocking_agent_has_failover_cookies(file: Path) -> None:
+    """Sealed in this thread, honoured across; a proxy that was never linked seals what others made."""
+    make(str(file.parent / "cookie.key"))
+    file.write_text(file.read_text() + '[cookie]\nkey_files = ["cookie.key"]\n')
+    ring = KeyRing(((file.parent / "cookie.key").read_bytes(),))
+    now_ms = int(time.time() * 1000)
+    login = Login("10.0.0.1", "alice", "lan1", now_ms - 60_000, now_ms + 600_000, 600, ())
+    brought = Record(LoginId("p2", 5, 1), login, now_ms - 30_000, State.ALIVE)
+    token = ring.seal("alice", claims_of(brought), expires_at_s=login.expires_at // 1000)
+    with proxyagent.BlockingProxyAgent(str(file), id="p1", start_timeout=0.1) as agent:
+        assert agent.cookie_name == "one-login"
+        assert agent.honour_cookie(token, "10.0.0.2") is None
+        session = agent.honour_cookie(token, "10.0.0.1")
+        assert session is not None and session.login_id == brought.login_id and agent.lookup("10.0.0.1") == session
+        assert agent.renew_cookie(session, token) is not None
+        sealed = agent.seal_cookie(session)
+        assert sealed is not None and agent.honour_cookie(sealed, "10.0.0.1") == session
+        assert agent.seal_cookie(agent.login("10.0.0.3", "bob")) is None
 
 
 def test_a_blocking_agent_tells_notices(file: Path) -> None:

@@ -258,5 +258,5 @@ def test_the_header_keeps_the_cookie_from_scripts_and_other_sites() -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a;b", "a=b", "é", "x" * 65, "a\r\nb"])
 def test_a_name_that_no_cookie_can_have_is_refused(name: str) -> None:
     """It could end the header, or begin another."""
-    with pytest.raises(ValueError, match="name of a cookie"):
+    with pytest.raises(ValueError, match=r"name of a cookie|control characters"):
         cookie.header(name, "t")

@@ -7,7 +7,9 @@ import pytest
 
 import proxyagent
 from protocol.io.link import LinkFailed
+from protocol.mistakes import MistakesFound
 from proxyagent import config as configs
+from proxyagent.cookie_key import make
 from proxyagent.core.settings import AgentName
 from proxyagent.dialling import Site, site_of
 
@@ -40,6 +42,37 @@ def test_settings_are_those_of_the_file(file: Path) -> None:
     assert (settings.idle_timeout_s, settings.max_lifetime_ms, settings.keep_sessions) == (600, 3_600_000, 90.0)
     assert (settings.key_scope, settings.user_names, settings.sessions_max) == ("site", "lower", 5_000)
     assert settings.max_clock_offset_ms == 1_000
+
+
+def test_without_key_files_there_is_no_cookie(file: Path) -> None:
+    """And where they are named, they are read in order, relative to the file; what is doubtful about them is kept."""
+    assert made(file).ring is None
+    make(str(file.parent / "new.key"))
+    (file.parent / "old.key").write_bytes(b"x" * 65)
+    (file.parent / "old.key").chmod(0o600)
+    file.write_text(file.read_text() + '[cookie]\nkey_files = ["new.key", "old.key"]\nname = "sso"\n')
+    site = made(file)
+    assert site.ring is not None and site.cookie_name == "sso"
+    assert site.ring.keys == ((file.parent / "new.key").read_bytes(), b"x" * 64)
+    assert len(site.ring.warnings) == 1 and site.ring.warnings[0].startswith("old.key: it has more than 64 bytes")
+
+
+def test_a_key_that_does_not_protect_is_a_configuration_error(file: Path) -> None:
+    """Short, open to others, or missing: one line before anything is dialled; short ones pass for compatibility."""
+    key = file.parent / "cookie.key"
+    text = file.read_text()
+    file.write_text(text + '[cookie]\nkey_files = ["cookie.key"]\n')
+    with pytest.raises(MistakesFound, match="No such file"):
+        made(file)
+    key.write_bytes(b"This is only a test key!")
+    with pytest.raises(MistakesFound, match="opens it to others"):
+        made(file)
+    key.chmod(0o600)
+    with pytest.raises(MistakesFound, match=r"AES key .* all zero"):
+        made(file)
+    file.write_text(text + '[cookie]\nkey_files = ["cookie.key"]\ncompatibility = "iag"\n')
+    site = made(file)
+    assert site.ring is not None and site.ring.keys[0].startswith(b"This is only a test key!\0")
 
 
 async def test_a_dial_to_nobody_fails_with_its_kind(file: Path) -> None:

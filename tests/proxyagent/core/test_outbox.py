@@ -141,7 +141,7 @@ def test_nothing_leaves_before_the_times_are_fixed() -> None:
     outbox.put_touch(ORIGIN, 1, 6_000)
     outbox.link()
     assert outbox.take() == []
-    outbox.release(lambda changes: shifted(changes, 100))
+    outbox.release(lambda changes: shifted(changes, 100, {ORIGIN}))
     (report,) = outbox.take()
     changes = codec.decode_changes(report.payload)
     assert (changes.logins[0].login_at, changes.logins[0].expires_at) == ([5_100], [6_100])
