@@ -214,7 +214,7 @@ class Conversation:
     def _keep_time(self, cluster_ms: int, now: Now) -> bool:
         """Follow the master's time; whether enough is known of it to go on."""
         clock, sample = self._cache.clock, self.estimator.best
-        if sample is None:
+        if sample is None or sample.cluster_ms is None:  # none yet, or the last is from before it served
             away_ms = abs(cluster_ms - clock.now_ms(now))
             return clock.is_set and away_ms <= self._settings.max_clock_offset_ms + COARSE_MS
         if not clock.is_set:

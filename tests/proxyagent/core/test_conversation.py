@@ -1,5 +1,6 @@
 """What is said on one link: time, following, comparing, digests."""
 
+import attrs
 import pytest
 
 from protocol import codec
@@ -51,6 +52,22 @@ def test_nothing_is_said_before_the_time_is_known() -> None:
     bench.hear(bench.heartbeat(echo=True))
     assert bench.only(wire.Follow) == wire.Follow(0, 0)
     assert [report.report for report in bench.sent(wire.Report)] == [1]
+
+
+def test_a_round_trip_from_before_the_master_kept_time_tells_no_time() -> None:
+    """An agent that had none, and whose next answer comes too late to measure: no stamp leaves unfixed."""
+    bench = started()
+    bench.cluster_ahead_ms = 3_600_000
+    bench.login("10.0.0.1")
+    bench.open()
+    bench.hear(attrs.evolve(bench.heartbeat(Role.STARTING, echo=True), cluster_ms=None))
+    late = bench.heartbeat(echo=True)
+    bench.pass_s(0.6)
+    bench.hear(late)
+    assert not bench.sent(wire.Report)
+    bench.hear(bench.heartbeat(echo=True))
+    (changes,) = bench.reported()
+    assert changes.logins[0].login_at == [WALL_MS + 3_600_000]
 
 
 def test_a_proxy_that_keeps_time_follows_at_once() -> None:
