@@ -7,6 +7,8 @@ Rules of this file:
 - What was begun and not acknowledged may go either way: it binds nobody.
 - While faults go on, a process that has shown an ended login and shows it no more has heard of its end: it may not
   show it again. One that never showed it may be behind both, and learn the login first. After healing nobody may.
+- A process that has shown a login shows it until its logout is begun, whatever fails: twice missing, in two looks, is
+  forgotten (once may be a logout that this oracle has yet to read from another pipe).
 """
 
 from collections import defaultdict
@@ -26,9 +28,11 @@ class Oracle:
     seconds: list[float] = attrs.field(factory=list)
     unacknowledged: int = 0
     resurrected: set[str] = attrs.field(factory=set)
+    forgotten: set[str] = attrs.field(factory=set)
     _by_name: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
     _seen: defaultdict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
     _gone: defaultdict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
+    _missed: defaultdict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take in one event of one proxy, in the order in which that proxy wrote them."""
@@ -51,12 +55,21 @@ class Oracle:
         """The logins that every proxy must show once all is healed."""
         return self.acknowledged.keys() - self.doubtful - self.ended
 
-    def look(self, process: str, shown: Collection[str]) -> None:
-        """Take in what one process of one proxy shows, while faults go on."""
-        gone, seen = self._gone[process], self._seen[process]
+    def stands(self, login_id: str) -> bool:
+        """Whether a login was acknowledged and nobody has begun to end it."""
+        return login_id in self.acknowledged and login_id not in self.doubtful and login_id not in self.ended
+
+    def look(self, process: str, asked: Collection[str], shown: Collection[str]) -> None:
+        """Take in which of the logins `asked` one process of one proxy shows, while faults go on."""
+        gone, seen, missed = self._gone[process], self._seen[process], self._missed[process]
+        known = seen.intersection(asked)
         self.resurrected |= gone.intersection(shown)
         seen.update(shown)
-        gone |= (self.ended & seen).difference(shown)
+        absent = known.difference(shown)
+        gone |= self.ended & absent
+        self.forgotten |= {login_id for login_id in missed & absent if self.stands(login_id)}
+        missed -= known
+        missed |= absent
 
     def lost(self, shown: Collection[str]) -> set[str]:
         """The logins that a healed proxy should show and does not."""

@@ -238,7 +238,7 @@ async def test_a_second_agent_1_is_refused_by_name(victim: Site, tmp_path: Path)
         said = log.read_bytes()
         assert b"Traceback" not in said
         assert b"linked already" in said
-        asked = await victim.agents[1].ask("status", "--json", "--config", str(other))
+        asked = await trio.to_thread.run_sync(lambda: run("status", "--json", "--id", "1", "--config", str(other)))
         assert json.loads(asked.stdout)["role"] != "master", "it serves nobody while its partner refuses it"
     finally:
         second.kill()

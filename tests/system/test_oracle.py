@@ -63,17 +63,37 @@ def test_a_login_after_the_logout_counts_by_itself() -> None:
 def test_a_process_that_lost_sight_of_an_ended_login_may_not_show_it_again() -> None:
     """Another process may still show it while faults go on."""
     oracle = heard(*login(A, "k1", "u1"), *logout(A, key="k1"))
-    oracle.look("proxy1 start 1", {A: "k1"})
-    oracle.look("proxy1 start 1", {})
-    oracle.look("proxy2 start 1", {A: "k1"})
+    oracle.look("proxy1 start 1", {A}, {A: "k1"})
+    oracle.look("proxy1 start 1", {A}, {})
+    oracle.look("proxy2 start 1", {A}, {A: "k1"})
     assert not oracle.resurrected
-    oracle.look("proxy1 start 1", {A: "k1"})
+    oracle.look("proxy1 start 1", {A}, {A: "k1"})
     assert oracle.resurrected == {A}
 
 
 def test_a_process_that_is_behind_may_learn_the_login_before_its_end() -> None:
     """Not to show a login yet is not to have heard of its end."""
     oracle = heard(*login(A, "k1", "u1"), *logout(A, key="k1"))
-    oracle.look("proxy1 start 1", {})
-    oracle.look("proxy1 start 1", {A: "k1"})
+    oracle.look("proxy1 start 1", {A}, {})
+    oracle.look("proxy1 start 1", {A}, {A: "k1"})
     assert not oracle.resurrected
+
+
+def test_a_process_that_shows_a_login_goes_on_to_show_it() -> None:
+    """Missing twice is forgotten; missing once may be a logout that was not read yet, and so is one that was begun."""
+    oracle = heard(*login(A, "k1", "u1"), *login(B, "k2", "u2"))
+    for shown in ({A: "k1", B: "k2"}, {}, {A: "k1"}, {}):
+        oracle.look("proxy1 start 1", {A, B}, shown)
+    assert oracle.forgotten == {B}
+    oracle.hear({"event": "logging_out", "key": "k1", "user": None})
+    oracle.look("proxy1 start 1", {A, B}, {})
+    assert oracle.forgotten == {B}
+
+
+def test_what_was_not_asked_for_is_not_missing() -> None:
+    """A look at some keys says nothing of the others."""
+    oracle = heard(*login(A, "k1", "u1"))
+    oracle.look("proxy1 start 1", {A}, {A: "k1"})
+    for _ in range(3):
+        oracle.look("proxy1 start 1", {B}, {})
+    assert not oracle.forgotten

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.system.harness import Agent, Process, Site, open_site
+from tests.system.harness import Agent, Process, Site, open_site, until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -156,7 +156,7 @@ async def test_a_master_asked_to_stop_hands_over(site: Site) -> None:
     """SIGTERM: the master ends with 0 within 2 s, the slave serves, and logins made meanwhile are acknowledged."""
     master = await site.master()
     site.proxies[1].tell(do="load", rate=100, network=1)
-    await site.proxies[1].wait_event(3.0, event="login", acknowledged=True)
+    await until(lambda: bool(site.oracle.acknowledged), 10.0, "the load is acknowledged")
     seconds = await site.agents[master].terminate()
     assert site.agents[master].returncode == 0, site.agents[master].log_end()
     assert seconds <= 2.0

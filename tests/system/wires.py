@@ -5,6 +5,9 @@ Rules of this file:
 - As root: one network namespace per node on one bridge, and nft rules for the cuts, which every real link passes.
 - Else: loopback, with the demo's relay in front of each agent; every link is dialled to an agent, so that is enough.
 - A cut is silent (`drop`), as a pulled cable, or says so (`reset`), as a firewall does; it may be one-way.
+- Whoever breaks something mends it: each fault of the network gives what takes it back, and `heal` ends them all.
+- Loss is drawn by nft, rates are kept by tc's token bucket, delay is made by tests.system.delay_line: few kernels
+  without modules have netem.
 """
 
 import contextlib
@@ -12,8 +15,10 @@ import functools
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 import attrs
@@ -21,8 +26,10 @@ import trio
 
 from authagent.demo.cast import free_port
 from authagent.demo.relay import Caller, Relay
+from tests.system.processes import ROOT
 
 Kind = Literal["drop", "reset"]
+Mend = Callable[[], Awaitable[None]]
 
 _RUN = itertools.count()
 
@@ -50,7 +57,7 @@ class Wires(ABC):
         """Where `agent` is found."""
 
     @abstractmethod
-    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> Mend:
         """Let nothing pass between two nodes; with `one_way` only nothing from `b` to `a`."""
 
     @abstractmethod
@@ -66,6 +73,8 @@ class Namespaces(Wires):
     def __init__(self, nodes: tuple[str, ...]) -> None:
         self._name = f"aa{os.getpid():x}{next(_RUN)}"
         self._hosts = {node: f"10.99.0.{number}" for number, node in enumerate(nodes, start=1)}
+        self._denied: dict[str, list[str]] = {node: [] for node in nodes}
+        self._lines: list[subprocess.Popen[bytes]] = []
 
     def prefix(self, node: str) -> list[str]:
         return ["ip", "netns", "exec", self._space(node)]
@@ -73,18 +82,66 @@ class Namespaces(Wires):
     def address(self, agent: str) -> Address:
         return Address(self._hosts[agent], 9023)
 
-    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
-        await self._deny(a, b, kind)
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> Mend:
+        verdict = "drop" if kind == "drop" else "meta l4proto tcp reject with tcp reset"
+        mends = [await self._deny(a, f"ip saddr {self._hosts[b]} {verdict}")]
         if not one_way:
-            await self._deny(b, a, kind)
+            mends.append(await self._deny(b, f"ip saddr {self._hosts[a]} {verdict}"))
+
+        async def mend() -> None:
+            for each in mends:
+                await each()
+
+        return mend
+
+    async def lose(self, node: str, percent: int) -> Mend:
+        """Lose so many packets of a hundred that come to `node`."""
+        return await self._deny(node, f"numgen random mod 100 < {percent} drop")
+
+    async def slow(self, node: str, rate: str) -> Mend:
+        """Let `node` send no faster than `rate`, in the words of tc."""
+        device = ["tc", "-n", self._space(node), "qdisc"]
+        await _run([*device, *f"replace dev eth0 root tbf rate {rate} burst 32kb latency 300ms".split()])
+
+        async def mend() -> None:
+            await _run([*device, "del", "dev", "eth0", "root"], check=False)
+
+        return mend
+
+    async def delay(self, node: str, seconds: float, jitter_s: float) -> Mend:
+        """Have what `node` sends arrive so much later, and up to `jitter_s` more; the order is kept."""
+        command = [*self.prefix(node), sys.executable, "-m", "tests.system.delay_line", self._hosts[node]]
+        line = subprocess.Popen([*command, str(seconds), str(jitter_s)], cwd=ROOT, stdin=subprocess.PIPE)
+        self._lines.append(line)
+
+        async def mend() -> None:
+            self._lines.remove(line)
+            _end(line)
+
+        return mend
 
     async def heal(self) -> None:
-        for node in self._hosts:
-            await self._nft(node, "flush chain inet cut input")
+        for node, rules in self._denied.items():
+            if rules:
+                rules.clear()
+                await self._apply(node)
 
-    async def _deny(self, node: str, sender: str, kind: Kind) -> None:
-        verdict = "drop" if kind == "drop" else "meta l4proto tcp reject with tcp reset"
-        await self._nft(node, f"add rule inet cut input ip saddr {self._hosts[sender]} {verdict}")
+    async def _deny(self, node: str, rule: str) -> Mend:
+        rules = self._denied[node]
+        rules.append(rule)
+        await self._apply(node)
+
+        async def mend() -> None:
+            if rule in rules:  # else all was healed meanwhile
+                rules.remove(rule)
+                await self._apply(node)
+
+        return mend
+
+    async def _apply(self, node: str) -> None:
+        """All rules of a node, in one transaction."""
+        lines = ["flush chain inet cut input", *(f"add rule inet cut input {rule}" for rule in self._denied[node])]
+        await self._nft(node, "\n".join(lines))
 
     def _space(self, node: str) -> str:
         return f"{self._name}-{node}"
@@ -113,8 +170,21 @@ class Namespaces(Wires):
 
     async def remove(self) -> None:
         """Delete what `build` made; whatever of it is missing does not matter."""
+        for line in self._lines:
+            _end(line)
         for node in ("hub", *self._hosts):
             await _run(["ip", "netns", "del", self._space(node)], check=False)
+
+
+def _end(line: "subprocess.Popen[bytes]") -> None:
+    """A delay line ends with its standard input, and is killed if it does not."""
+    assert line.stdin is not None
+    line.stdin.close()
+    try:
+        line.wait(2.0)
+    except subprocess.TimeoutExpired:
+        line.kill()
+        line.wait()
 
 
 class Relays(Wires):
@@ -136,9 +206,15 @@ class Relays(Wires):
     def address(self, agent: str) -> Address:
         return self._addresses[agent]
 
-    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> None:
+    async def cut(self, a: str, b: str, kind: Kind = "drop", *, one_way: bool = False) -> Mend:
         self._severed |= {(a, b), (b, a)}
         self._apply()
+
+        async def mend() -> None:
+            self._severed -= {(a, b), (b, a)}
+            self._apply()
+
+        return mend
 
     async def heal(self) -> None:
         self._severed.clear()
