@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import attrs
 
+from protocol.item import Item
 from protocol.session import Attributes, Origin
 
 
@@ -79,18 +80,19 @@ class Mark(NamedTuple):
 
 @attrs.frozen
 class Changes:
-    """Everything one batch says, ends and barriers included."""
+    """Everything one batch says, ends and barriers included. `items` are whole copies (protocol.item)."""
 
     logins: tuple[LoginRun, ...] = ()
     ends: tuple[EndRun, ...] = ()
     touches: tuple[TouchRun, ...] = ()
     barriers: tuple[Barrier, ...] = ()
     marks: tuple[Mark, ...] = ()
+    items: tuple[Item, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.logins or self.ends or self.touches or self.barriers or self.marks)
+        return bool(self.logins or self.ends or self.touches or self.barriers or self.marks or self.items)
 
     def __len__(self) -> int:
         """How many single changes the batch holds."""
         runs: tuple[LoginRun | EndRun | TouchRun, ...] = (*self.logins, *self.ends, *self.touches)
-        return sum(len(run.sequences) for run in runs) + len(self.barriers) + len(self.marks)
+        return sum(len(run.sequences) for run in runs) + len(self.barriers) + len(self.marks) + len(self.items)

@@ -21,8 +21,8 @@ Theory. Both sides say Compare, which tells what each needs to choose the same w
 
 In TRIE the side that opened comes to the leaves first. It announces their pages (Pages); the other sees both what it
 lacks, which it asks for (Want), and what the opener lacks, which it sends (Bulk). In WHOLE each asks for itself.
-Besides, both send the barriers if their hashes differ, and the activity since their last comparison, which is in no
-digest, less twice the clock offset. A side says Compared when it has heard and sent the last of everything:
+Besides, both send barriers, and items, if their hashes differ, and the activity since their last comparison, which is
+in no digest, less twice the clock offset. A side says Compared when it has heard and sent the last of everything:
 
     opener                    answerer                   opener                    answerer
     Compare           ->                                 Compare           ->
@@ -194,14 +194,22 @@ class Comparison:
         root = self._table.root(cut_min)
         barriers = self._table.barriers_hash(cut_min)
         self._mine = Compare(
-            self.number, cut_min, self._secret_id, root, barriers, self._table.records, self._since_ms, self._forced
+            self.number,
+            cut_min,
+            self._secret_id,
+            root,
+            barriers,
+            self._table.records,
+            self._since_ms,
+            self._forced,
+            self._table.items_hash(cut_min),
         )
         return self._mine
 
     def _receive_compare(self, theirs: Compare, now_ms: int) -> list[Message]:
         if self.way is not None:
             _refuse("a second Compare")
-        if len(theirs.root) != HASH_BYTES or len(theirs.barriers) != HASH_BYTES:
+        if not len(theirs.root) == len(theirs.barriers) == HASH_BYTES or len(theirs.items) not in (0, HASH_BYTES):
             _refuse("a root of the wrong size")
         answer: list[Message] = []
         if self._mine is None:
@@ -220,6 +228,9 @@ class Comparison:
             return []
         if self.way is not Way.EQUAL and (mine.barriers != theirs.barriers or mine.secret_id != theirs.secret_id):
             self._supply.owe_barriers()
+        if self.way is not Way.EQUAL and (mine.items != theirs.items or mine.secret_id != theirs.secret_id):
+            if not self.serves_snapshot:  # which has them in it
+                self._supply.owe_items()
         if self.way is Way.SNAPSHOT:
             if mine.records > 0:
                 self._supply.owe_everything(now_ms)

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- Digests cover (login id, state) of the records that expire after the cut, and the barriers; never active_at.
+- Digests cover (login id, state) of the records that expire after the cut, the barriers, and the whole of the items
+  that expire after it; never active_at. Without an item a root is what it was before there were items.
 - A page of which nothing counts contributes nothing: so when a node forgets makes no difference.
 - Nothing is hashed when something changes; only pages that changed are hashed, and only when a root is asked for.
 
@@ -24,6 +25,7 @@ from struct import Struct
 from typing import Final
 
 from protocol.barriers import Barriers
+from protocol.items import Items
 from protocol.page import NO_LEAF, Page
 
 HASH_BYTES: Final = 8
@@ -78,12 +80,15 @@ class Digest:
     `changed` holds the handles of pages that are new or whose states changed, and is emptied here.
     """
 
-    def __init__(self, key: bytes, pages: Mapping[int, Page], changed: set[int], barriers: Barriers) -> None:
+    def __init__(
+        self, key: bytes, pages: Mapping[int, Page], changed: set[int], barriers: Barriers, items: Items
+    ) -> None:
         self._page_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"page")
         self._leaf_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"leaf")
         self._node_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"node")
         self._pages = pages
         self._barriers = barriers
+        self._items = items
         self._by_leaf: dict[int, dict[int, None]] = {}
         self._cuts: dict[int, _Cut] = {}
         self._changed = changed
@@ -103,7 +108,9 @@ class Digest:
     def root(self, cut_min: int) -> bytes:
         """The hash of everything that counts at the cut."""
         cut = self._refreshed(cut_min)
-        return self._node(b"".join(cut.top) + self.barriers_hash(cut_min))
+        items = self._items.checksum(cut_min * MINUTE_MS)
+        tail = items.to_bytes(HASH_BYTES, "big") if items else b""
+        return self._node(b"".join(cut.top) + self.barriers_hash(cut_min) + tail)
 
     def barriers_hash(self, cut_min: int) -> bytes:
         """The hash of the barriers that count at the cut."""

@@ -19,6 +19,8 @@ import attrs
 
 from protocol import limits
 from protocol.changes import Barrier, EndRun, LoginRun, TouchRun
+from protocol.item import Item
+from protocol.items import Items
 from protocol.page import ALIVE, EXPIRES_AT, KEY, PLACES, USER, Row
 from protocol.pages import PLACE_MASK
 from protocol.records import Merged, Piece, Records
@@ -98,6 +100,18 @@ class Merge:
             self.merged.refused += 1
         else:
             records.raise_barrier(user, at, self.merged)
+
+    def item(self, item: Item, items: Items) -> None:
+        """Take in a copy of an item."""
+        if item.expires_at + self.kept_ms <= self.now_ms:
+            self._refuse_expired()
+        elif item.made_at > self.now_ms + self.doubt_ms:
+            self._refuse_ahead()
+        elif (changed := items.merge(item)) is None:
+            self.records.counts.refused_full += 1
+            self.merged.refused += 1
+        elif changed:
+            self.merged.changed = True
 
     def _pieces(self, run: LoginRun, sequences: range, rows: list[Row], users: list[str], states: bytes) -> list[int]:
         """Take consecutive logins in page by page; the positions of those that must go one by one."""

@@ -30,6 +30,15 @@ class Role(enum.IntEnum):
     PROXY = 3
 
 
+class Ruling(enum.IntEnum):
+    """What an agent decided about an item."""
+
+    GRANTED = 1
+    REFUSED = 2  # wrong, used, expired, revoked, unknown: nobody is told which
+    UNAVAILABLE = 3  # it cannot be decided safely now; nothing was used up
+    FULL = 4  # there is no room for another item
+
+
 @attrs.frozen
 class Message:
     """Base of all messages; `number` is the first element on the wire."""
@@ -246,6 +255,7 @@ class Compare(Message):
     """Opens comparison `comparison`, and answers it: the sender's root at `cut_min`, each side once.
 
     `barriers` is the hash of the barriers and `records` the number of records the sender holds: 0 asks for a snapshot.
+    `items` is the hash of the items at the cut, empty without any (protocol.items).
     `since_ms` is the sender's time of the last completed comparison with this peer (0: never): the peer adds active_at
     of every record touched since. `forced` (by either side) asks for an exchange even if the roots are at different
     cuts.
@@ -260,6 +270,7 @@ class Compare(Message):
     records: int
     since_ms: int
     forced: bool = False
+    items: bytes = b""
 
 
 @attrs.frozen
@@ -355,6 +366,44 @@ class IdleAnswer(Message):
 
 
 @attrs.frozen
+class Creation(Message):
+    """To the master: take in this item, of which it decides. It is alone in `payload`; the master names witnesses."""
+
+    number = 34
+    question: int
+    payload: bytes
+
+
+@attrs.frozen
+class Redemption(Message):
+    """To the master: redeem the item, or with `item` empty the latest that the user has of this kind.
+
+    The same `request` of the same `holder` is the same redemption, however often it comes. A proof is made of a code
+    and one line of the shared secret; `key_ids` names the lines.
+    """
+
+    number = 35
+    question: int
+    kind: str
+    item: str
+    user: str
+    request: bytes
+    holder: str
+    key_ids: tuple[bytes, ...]
+    proofs: tuple[bytes, ...] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Verdict(Message):
+    """What became of a Creation or Redemption: a Ruling, and where it is GRANTED the item in `payload`."""
+
+    number = 36
+    question: int
+    ruling: int
+    payload: bytes = b""
+
+
+@attrs.frozen
 class AdminRequest(Message):
     """Agent to agent: an admin verb that the master must carry out. `body` is JSON, as on the control socket."""
 
@@ -375,7 +424,7 @@ ALL: tuple[type[Message], ...] = (
     Heartbeat, Farewell, Error, Ping, Pong,
     Update, Report, Acknowledgement, Stored, Follow, Following, Bulk,
     Compare, Nodes, Pages, Want, Compared, SnapshotWait,
-    IdleQuestion, IdleAnswer, AdminRequest, AdminAnswer,
+    IdleQuestion, IdleAnswer, Creation, Redemption, Verdict, AdminRequest, AdminAnswer,
 )  # fmt: skip
 """All messages, in the order of their numbers."""
 

@@ -1,10 +1,10 @@
-"""The payload of an Update, Report, Bulk or IdleAnswer: runs of logins, ends and touches, barriers and marks.
+"""The payload of an Update, Report, Bulk or IdleAnswer: runs of logins, ends and touches, barriers, marks, items.
 
 Rules of this file:
 
-- A payload is [logins, ends, touches, barriers, marks]; what is empty at its end is left out, what a newer version
-  adds after it is skipped. A run is an array too, with the same two rules. protocol.codec does the packing; here are
-  only plain values.
+- A payload is [logins, ends, touches, barriers, marks, items]; what is empty at its end is left out, what a newer
+  version adds after it is skipped. A run is an array too, with the same two rules. protocol.codec does the packing;
+  here are only plain values.
 - At most FRAME_CHANGES_MAX changes in one payload, counted before anything is made as long as the peer claims.
 - The order of parts and of runs is kept.
 
@@ -15,8 +15,8 @@ The elements of a run, in order (forms of columns: columns.py):
     ends         proxy, epoch, sequences, states, keys, users, expires_at
     touches      proxy, epoch, sequences, active_at
 
-and barriers and marks are [strings, times]. Lifetimes stand for expires_at, counted from login_at, because one
-lifetime for all is the ordinary case.
+and barriers and marks are [strings, times], items rows (item_rows.py). Lifetimes stand for expires_at, counted from
+login_at, because one lifetime for all is the ordinary case.
 
 Source: DESIGN section 11 (on the hot path an event is a batch).
 """
@@ -27,7 +27,7 @@ from typing import Any
 
 import attrs
 
-from protocol import limits
+from protocol import item_rows, limits
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
 from protocol.columns import (
     END_STATES,
@@ -46,6 +46,7 @@ from protocol.columns import (
     unpack_strings,
 )
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.item import Item
 from protocol.session import Origin
 
 
@@ -58,7 +59,7 @@ def pack(changes: Changes) -> tuple[Any, ...]:
     touches = tuple(map(_pack_touches, changes.touches))
     barriers = _pack_pairs(changes.barriers, limits.USER_BYTES_MAX)
     marks = _pack_pairs(changes.marks, limits.KEY_BYTES_MAX)
-    return _trimmed((logins, ends, touches, barriers, marks))
+    return _trimmed((logins, ends, touches, barriers, marks, tuple(map(item_rows.pack, changes.items))))
 
 
 def _pack_logins(run: LoginRun) -> Iterator[tuple[Any, ...]]:
@@ -141,7 +142,7 @@ def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def unpack(row: tuple[Any, ...]) -> Changes:
     """The changes in what a payload was decoded to. Raises RemoteProtocolError and nothing else."""
-    logins, ends, touches, barriers, marks = (*row, (), (), (), (), ())[:5]
+    logins, ends, touches, barriers, marks, items = (*row, (), (), (), (), (), ())[:6]
     budget = _Budget(limits.FRAME_CHANGES_MAX)
     return Changes(
         tuple([_unpack_logins(run, budget) for run in _rows(logins)]),
@@ -149,6 +150,7 @@ def unpack(row: tuple[Any, ...]) -> Changes:
         tuple([_unpack_touches(run, budget) for run in _rows(touches)]),
         tuple(map(Barrier, *_unpack_pairs(barriers, limits.USER_BYTES_MAX, budget))),
         tuple(map(Mark, *_unpack_pairs(marks, limits.KEY_BYTES_MAX, budget))),
+        _unpack_items(items, budget) if items != () else (),
     )
 
 
@@ -229,6 +231,13 @@ def _unpack_pairs(value: Any, bytes_max: int, budget: _Budget) -> tuple[list[str
     return names, unpack_integers(value[1], count, 0, limits.TIME_MS_MAX, "a time")
 
 
+def _unpack_items(value: Any, budget: _Budget) -> tuple[Item, ...]:
+    if type(value) is not tuple:
+        raise RemoteProtocolError("items that are no array")
+    budget.spend(len(value))
+    return tuple(map(item_rows.unpack, value))
+
+
 def _unpack_origin(row: tuple[Any, ...], budget: _Budget) -> tuple[Origin, Sequence[int]]:
     """The first three elements of every run."""
     proxy, epoch, sequences = row[:3]
@@ -261,23 +270,24 @@ def split(changes: Changes, changes_max: int) -> list[Changes]:
 
 
 def _pieces(changes: Changes) -> Iterator[tuple[str, Any, int]]:
-    """Each run, all barriers, all marks: with the name of the field that they belong to, and how many they are."""
+    """Each run, all barriers, all marks, all items: with the name of their field, and how many they are."""
     for name in ("logins", "ends", "touches"):
         for run in getattr(changes, name):
             yield name, run, len(run.sequences)
     yield "barriers", changes.barriers, len(changes.barriers)
     yield "marks", changes.marks, len(changes.marks)
+    yield "items", changes.items, len(changes.items)
 
 
 def _joined(held: dict[str, list[Any]]) -> Changes:
-    for name in ("barriers", "marks"):
+    for name in ("barriers", "marks", "items"):
         if name in held:
             held[name] = held[name][0]
     return Changes(**{name: tuple(pieces) for name, pieces in held.items()})
 
 
 def _part(piece: Any, start: int, stop: int) -> Any:
-    """Some of a run's rows, or of a tuple of barriers or marks."""
+    """Some of a run's rows, or of a tuple of barriers, marks or items."""
     if isinstance(piece, tuple):
         return piece[start:stop]
     if stop - start == len(piece.sequences):

@@ -63,6 +63,11 @@ _name = _text(1, limits.NAME_BYTES_MAX)
 
 _BY_NAME: dict[str, Test] = {
     "kind": _name,
+    "item": _text(0, limits.ITEM_ID_BYTES_MAX),
+    "user": _text(0, limits.USER_BYTES_MAX),
+    "holder": _text(0, limits.ITEM_HOLDER_BYTES_MAX),
+    "key_ids": _each(bytes, _octets(1, limits.HASH_BYTES_MAX)),
+    "proofs": _each(bytes, _octets(1, limits.HASH_BYTES_MAX)),
     "site": _name,
     "id": _name,
     "role": _integer(max(Role)),
@@ -102,6 +107,7 @@ _OPTIONAL_TIMES = ("cluster_ms", "echo_ms")
 _COLUMNS: dict[type[Message], tuple[tuple[str, ...], ...]] = {
     messages.Pages: (("proxies", "epochs"), ("origins", "pages", "states")),
     messages.Want: (("proxies", "epochs"), ("origins", "pages", "masks", "end_masks")),
+    messages.Redemption: (("key_ids", "proofs"),),
     messages.IdleQuestion: (("proxies", "epochs", "sequences", "active_at"),),
 }
 """Groups of fields that are columns of one table, and so have one length."""

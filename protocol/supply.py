@@ -6,7 +6,7 @@ Rules of this file:
 - One call makes at most one batch of about 500 changes, and gives out messages of at most 64 KiB, one at a time.
 - What is sent is what the table holds at that moment, not what it held when it was promised. Newer is never wrong.
 
-The order is: barriers and repairs (who is logged out matters most), then everything (a snapshot), then activity.
+The order is: barriers, items and repairs (who is logged out matters most), then everything (a snapshot), then activity.
 """
 
 from collections import deque
@@ -43,6 +43,7 @@ class Supply:
         self._number = number
         self._debts: deque[Debt] = deque()
         self._barriers: Iterator[Changes] = iter(())
+        self._items: Iterator[Changes] = iter(())
         self._everything: Iterator[Changes] = iter(())
         self._activity: Iterator[Changes] = iter(())
         self._made: deque[bytes] = deque()
@@ -56,6 +57,10 @@ class Supply:
         barriers = iter(self._table.barriers())
         parts = iter(lambda: tuple(islice(barriers, limits.BATCH_CHANGES_MAX)), ())
         self._barriers = (Changes(barriers=part) for part in parts)
+
+    def owe_items(self) -> None:
+        """All items."""
+        self._items = self._table.item_slices()
 
     def owe_everything(self, now_ms: int) -> None:
         """A snapshot."""
@@ -79,6 +84,9 @@ class Supply:
         barriers = next(self._barriers, None)
         if barriers is not None:
             return barriers
+        items = next(self._items, None)
+        if items is not None:
+            return items
         if self._debts:
             return self._pay()
         everything = next(self._everything, None)

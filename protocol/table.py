@@ -20,11 +20,13 @@ All times are milliseconds of cluster time. Nothing here blocks or raises on wha
 """
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from protocol import limits, runs
 from protocol.barriers import Barriers
 from protocol.changes import Barrier, Changes
 from protocol.digest import MINUTE_MS, Digest
+from protocol.items import Items
 from protocol.merging import Merge
 from protocol.page import ALIVE, NO_LEAF, PLACES, row_of
 from protocol.records import Counts, Merged, Records
@@ -33,11 +35,14 @@ from protocol.session import Login, LoginId, Origin, Record
 QUIET_PAGES = 16
 """How many pages `sweep` may pass over for each that it looks at closely."""
 
+ITEMS_AT_ONCE = 8
+"""Items in one batch: of the longest, 8 KiB each, so many fill an ordinary frame."""
+
 __all__ = ["Counts", "Merged", "Table"]
 
 
 class Table:
-    """All sessions and tombstones that one node knows."""
+    """All sessions and tombstones that one node knows, and beside them its `items`."""
 
     def __init__(
         self,
@@ -52,7 +57,8 @@ class Table:
         self._records = Records(records_max, self._barriers)
         self._pages = self._records.pages
         self._by_key = self._records.by_key
-        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers)
+        self.items = Items(digest_key)
+        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers, self.items)
         self._disputed: dict[str, LoginId] = {}  # by key, whom a conflict hides, so that each is counted once
         self._to_sweep: list[int] = []
         self.timed_out: list[Record] | None = None  # see watch_timeouts
@@ -101,6 +107,8 @@ class Table:
             merge.touches(touch_run)
         for barrier in changes.barriers:
             merge.barrier(barrier)
+        for item in changes.items:
+            merge.item(item, self.items)
         return merge.merged
 
     def add(self, origin: Origin, sequence: int, login: Login) -> None:
@@ -209,11 +217,17 @@ class Table:
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def slices(self, now_ms: int, records: int = limits.BATCH_CHANGES_MAX) -> Iterator[Changes]:
-        """The whole table, tombstones and barriers included, in batches of about `records`.
+        """The whole table, tombstones, barriers and items included, in batches of about `records`.
 
         What changes between two batches may be in or not: the caller sends live changes besides.
         """
-        return runs.slices(self._pages, self._barriers, now_ms - self.kept_ms, records)
+        yield from self.item_slices()
+        yield from runs.slices(self._pages, self._barriers, now_ms - self.kept_ms, records)
+
+    def item_slices(self) -> Iterator[Changes]:
+        """Every item, some at a time: eight of the longest still fit one frame."""
+        left = iter(self.items)
+        return (Changes(items=part) for part in iter(lambda: tuple(islice(left, ITEMS_AT_ONCE)), ()))
 
     def touched_since(self, since_ms: int) -> Iterator[Changes]:
         """The activity since a time, of logins that have not ended, in batches."""
@@ -250,6 +264,11 @@ class Table:
             cut_min = self._digest.newest_cut_min() or 0
         return self._digest.barriers_hash(cut_min)
 
+    def items_hash(self, cut_min: int) -> bytes:
+        """The hash of the items at a cut; empty when there are none, as a peer has it that knows of none."""
+        checksum = self.items.checksum(cut_min * MINUTE_MS)
+        return checksum.to_bytes(8, "big") if checksum else b""
+
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def sweep(self, now_ms: int, pages: int) -> bool:
@@ -283,6 +302,7 @@ class Table:
         if self._to_sweep:
             return False
         self._barriers.forget(now_ms - limits.BARRIER_KEPT_MS - self.kept_ms)
+        self.items.forget(now_ms - self.kept_ms)
         self._disputed = {key: login_id for key, login_id in self._disputed.items() if len(self._by_key.get(key)) > 1}
         return True
 
@@ -297,10 +317,11 @@ class Table:
     def rekey(self, digest_key: bytes) -> None:
         """Key the digest anew: the secret's oldest line has changed. The next root costs as much as the first did."""
         self._barriers.rekey(digest_key)
+        self.items.rekey(digest_key)
         for page in self._pages:
             page.leaf = NO_LEAF
             self._records.changed.add(page.handle)
-        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers)
+        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers, self.items)
 
     def _held(self, handles: Collection[int]) -> list[Record]:
         return [page.record(place) for page, place in map(self._pages.at, handles)]

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from protocol import addresses, secret
+from protocol import addresses, codes, secret
 from protocol.configuration import AuthAgentEntry, CookieSettings
 from protocol.errors import Code
 from protocol.handshake import Identity
@@ -121,6 +121,7 @@ def _settings(setup: ProxySetup, secrets: Secrets, entries: tuple[AuthAgentEntry
         agents=tuple(AgentName(entry.site, str(entry.id)) for entry in entries),
         digest_key=secret.digest_key(secrets.oldest),
         digest_key_id=secret.secret_id(secrets.oldest),
+        code_keys=tuple((secret.secret_id(line), codes.key_of(secret.digest_key(line))) for line in secrets.lines),
         idle_timeout_s=int(session.idle_timeout_s),
         max_lifetime_ms=int(session.max_lifetime_s * 1000),
         keep_sessions=session.keep_sessions,

@@ -119,7 +119,7 @@ class Shell:
 
     def let_leave(self) -> None:
         """See to it that what is in the outbox leaves."""
-        if self._leaves_at_tick or self._token is None or not self.client.outbox.has_unsent:
+        if self._leaves_at_tick or self._token is None or not self.client.cache.has_unsent:
             return
         if threading.get_ident() != self._thread:
             self._leaves_at_tick = True

@@ -26,6 +26,7 @@ from authagent.core.events import Event
 from authagent.core.handover import Handover
 from authagent.core.peer import Peer, Peers, open_peer
 from authagent.core.pulse import Pulse
+from authagent.core.redemptions import Redemptions
 from authagent.core.replication import Replication
 from authagent.core.resync import Resync
 from authagent.core.service import Service
@@ -40,6 +41,7 @@ from protocol.messages import (
     Bulk,
     Compare,
     Compared,
+    Creation,
     Error,
     Follow,
     Following,
@@ -50,11 +52,13 @@ from protocol.messages import (
     Nodes,
     Pages,
     Pong,
+    Redemption,
     Report,
     Role,
     SnapshotWait,
     Stored,
     Update,
+    Verdict,
     Want,
 )
 from protocol.stamp import ClusterClock, Now
@@ -87,6 +91,9 @@ class Agent:
             settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service,
             self.pulse, clock, handover,
         )  # fmt: skip
+        self.redemptions = Redemptions(
+            settings, table, self.peers, self.election, self.replication, self.service
+        )
         self._doorway = Doorway(settings)
         self._tick_s: float | None = None
 
@@ -98,7 +105,10 @@ class Agent:
         return None if self._tick_s is None else min(self._due_s())
 
     def _due_s(self) -> list[float]:
-        due_s = (self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline)
+        due_s = (
+            self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline,
+            self.redemptions.deadline,
+        )  # fmt: skip
         return [each for each in due_s if each is not None]
 
     def step(self, event: Event, now: Now) -> list[Command]:
@@ -121,23 +131,31 @@ class Agent:
                 commands += self._closed(event, now)
             case on.DialFailed():
                 commands += self.duty.dial_failed(event, now)
-            case on.LogoutAsked():
-                role = Role.STARTING if self.duty.handover.holds_back else self.election.role  # the next master's
-                commands += self.service.logout(event, role, self.duty.now_ms(now))
-            case on.AdminAsked():
-                commands += self.service.ask_partner(event)
+            case on.LogoutAsked() | on.ItemAsked() | on.AdminAsked() | on.SwitchAsked():
+                commands += self._asked(event, now)
             case on.AdminDone():
                 commands.append(do.Send((event.link,), AdminAnswer(event.request, event.body)))
             case on.StopAsked():
                 commands += self.duty.handover.stop(now)
-            case on.SwitchAsked():
-                commands += self.duty.handover.switch(event.request, now, unsure=self.pulse.unsure)
             case on.Started():
                 self._tick_s = now.monotonic_s
                 commands += self.duty.start(event.term, now)
             case _:
                 raise AssertionError(f"an agent does not expect {event!r}")
         return commands + self._finish(now)
+
+    def _asked(self, event: on.LogoutAsked | on.ItemAsked | on.AdminAsked | on.SwitchAsked, now: Now) -> list[Command]:
+        """What an operator or a program of this machine wants."""
+        match event:
+            case on.LogoutAsked():
+                role = Role.STARTING if self.duty.handover.holds_back else self.election.role  # the next master's
+                return self.service.logout(event, role, self.duty.now_ms(now))
+            case on.ItemAsked():
+                return self._item(None, event.message, now)
+            case on.AdminAsked():
+                return self.service.ask_partner(event)
+            case on.SwitchAsked():
+                return self.duty.handover.switch(event.request, now, unsure=self.pulse.unsure)
 
     def rekey(self, digest_key: bytes, secret_id: bytes) -> None:
         """The oldest line of the secret file has changed: digests are keyed by another one from now on."""
@@ -160,6 +178,8 @@ class Agent:
         if self._tick_s is not None and now.monotonic_s >= self._tick_s:
             commands += self._tick(now)
         commands += self.duty.passed(now)
+        if self.redemptions.under_way:
+            commands += self.redemptions.settle(now, self.duty.now_ms(now), decides=self.duty.may_acknowledge)
         if self.replication.due(now.monotonic_s):
             commands += self.replication.flush()
         if self.duty.may_acknowledge:
@@ -286,12 +306,20 @@ class Agent:
                 return self._doorway.answered(peer)
             case AdminRequest() if peer.is_partner:
                 return [do.CarryOut(peer.link, message.request, message.body)]
+            case Creation() | Redemption():
+                return self._item(peer.link, message, now)
+            case Verdict() if peer.is_partner:
+                return self.redemptions.answered(message)
             case AdminAnswer() if peer.is_partner:
                 return [do.Answer(message.request, message.body)]
             case Error():
                 return [do.Log("peer.complains", "warning", {"peer": peer.name, "code": message.code})]
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} is not for an agent to receive from {peer.kind}")
+
+    def _item(self, link: int | None, message: Creation | Redemption, now: Now) -> list[Command]:
+        decides = self.duty.may_acknowledge
+        return self.redemptions.asked(link, message, now, self.duty.now_ms(now), decides=decides)
 
     def _more(self, link: int, now: Now) -> list[Command]:
         """The next of a comparison, when there is room."""

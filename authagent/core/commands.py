@@ -97,9 +97,10 @@ class CarryOut:
 
 @attrs.frozen
 class Answer:
-    """The answer to a LogoutAsked, AdminAsked or SwitchAsked.
+    """The answer to a LogoutAsked, AdminAsked, SwitchAsked or ItemAsked.
 
     `sequence` is the log position to be reached everywhere; `unfinished` is an error that asking again may mend.
+    `ruling` is the Ruling of an item, which is in `body` where it is GRANTED.
     """
 
     request: int
@@ -108,6 +109,7 @@ class Answer:
     sequence: int = 0
     error: str = ""
     unfinished: bool = False
+    ruling: int = 0
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from protocol.errors import Code
-from protocol.messages import Message
+from protocol.messages import Creation, Message, Redemption
 from protocol.session import State
 
 
@@ -93,6 +93,13 @@ class LogoutAsked:
 
 
 @attrs.frozen
+class ItemAsked:
+    """An item is to be made or redeemed, at the word of this agent's control socket; `question` is the request."""
+
+    message: Creation | Redemption
+
+
+@attrs.frozen
 class AdminAsked:
     """A verb that the other agent must carry out was asked of this agent's control socket."""
 
@@ -135,6 +142,7 @@ Event: TypeAlias = (
     | LinkDrained
     | Stored
     | LogoutAsked
+    | ItemAsked
     | AdminAsked
     | AdminDone
     | SwitchAsked

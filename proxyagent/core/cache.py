@@ -25,6 +25,7 @@ from protocol.table import Merged, Table
 from proxyagent.core import inputs
 from proxyagent.core.columns import changes_of, shifted
 from proxyagent.core.outbox import Outbox
+from proxyagent.core.questions import Questions
 from proxyagent.core.settings import Settings
 from proxyagent.core.shown import Shown, session_of
 from proxyagent.errors import LimitExceeded
@@ -54,6 +55,7 @@ class Cache:
             records_max=settings.sessions_max,
         )
         self.outbox = outbox
+        self.questions = Questions()
         self.clock = ClusterClock()
         self.shown = Shown(self.table, outbox)
         self.origin = Origin(settings.id, epoch)
@@ -273,6 +275,7 @@ class Cache:
         if delta_ms:
             for origin in self._origins:
                 self.table.shift(origin, delta_ms)
+            self.table.items.shift(delta_ms)
         for login_id, brought_ms in self._brought.items():
             record = self.table.record(login_id)
             if record is not None:
@@ -308,6 +311,11 @@ class Cache:
     @property
     def answering(self) -> bool:
         return self._silent_since_ms is None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether anything waits to leave."""
+        return self.outbox.has_unsent or self.questions.has_unsent
 
     # -- keys ------------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Client:
         self.outbox = Outbox(codec.encode_payloads, settings.outbox_events_max)
         self.cache = Cache(settings, self.outbox, dice.getrandbits(64))
         self.endings = Endings(self.cache)
-        self.service = Service(self.cache, self.outbox, self.endings)
+        self.service = Service(self.cache, self.outbox, self.endings, dice)
         self.conversation: Conversation | None = None
         self.isolated = True
         self.last_refusal = ""

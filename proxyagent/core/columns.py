@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
+from protocol import items
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
+from protocol.item import Item
 from protocol.session import Origin, Record, State
 
 
@@ -21,10 +23,12 @@ def joined(parts: list[Changes]) -> Changes:
     logins: list[LoginRun] = []
     barriers: list[Barrier] = []
     marks: list[Mark] = []
+    short_lived: list[Item] = []
     for part in parts:
         logins.extend(part.logins)
         barriers.extend(part.barriers)
         marks.extend(part.marks)
+        short_lived.extend(part.items)
         for end in part.ends:
             ends.setdefault(end.origin, []).append(end)
         for touch in part.touches:
@@ -38,6 +42,7 @@ def joined(parts: list[Changes]) -> Changes:
         ),
         tuple(barriers),
         tuple(marks),
+        tuple(short_lived),
     )
 
 
@@ -111,6 +116,7 @@ def shifted(changes: Changes, delta_ms: int, own: Collection[Origin]) -> Changes
         tuple(attrs.evolve(run, active_at=moved(run.active_at)) for run in changes.touches),
         tuple(Barrier(each.user, each.at + delta_ms) for each in changes.barriers),
         tuple(Mark(each.key, each.at + delta_ms) for each in changes.marks),
+        tuple(items.shifted(each, delta_ms) for each in changes.items),
     )
 
 

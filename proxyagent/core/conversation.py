@@ -174,9 +174,12 @@ class Conversation:
             case wire.IdleAnswer():
                 self._on_merged(self._cache.merge(codec.decode_changes(message.payload), now))
                 return []
+            case wire.Verdict() | wire.Error():
+                self._cache.questions.answered(message)
+                return []
             case wire.Ping():
                 return [wire.Pong(message.nonce)]
-            case wire.Pong() | wire.Error() | wire.Stored():
+            case wire.Pong() | wire.Stored():
                 return []
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} is nothing that an agent says to a proxy")
@@ -235,7 +238,8 @@ class Conversation:
     def _ask(self) -> list[Message]:
         self.asked = True
         self._cache.outbox.link()
-        return [wire.Follow(self._progress.log_id, self._progress.sequence), *self._cache.outbox.take()]
+        self._cache.questions.link()
+        return [wire.Follow(self._progress.log_id, self._progress.sequence), *self.reports()]
 
     def _follow(self, message: wire.Following, now: Now) -> list[Message]:
         if not self.asked or self.following:
@@ -362,7 +366,7 @@ class Conversation:
 
     def reports(self) -> list[Message]:
         """The outbox, as far as it may leave."""
-        return [*self._cache.outbox.take()] if self.asked else []
+        return [*self._cache.outbox.take(), *self._cache.questions.send()] if self.asked else []
 
     def questions(self) -> list[Message]:
         """Ask about the sessions that fell idle here. Without a serving agent nobody can be asked: they stay idle."""

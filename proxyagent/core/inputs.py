@@ -37,6 +37,13 @@ def text(what: str, value: str, bytes_max: int) -> str:
     return value
 
 
+def printable(what: str, value: str, bytes_max: int) -> str:
+    """A text that may stand in a log line: a kind, an id, the name of a device."""
+    if not text(what, value, bytes_max).isprintable():
+        raise LimitExceeded(f"{what} has characters that cannot be printed")
+    return value
+
+
 class WrongType(TypeError):
     """The host program handed in something of the wrong type: its mistake, not ours."""
 

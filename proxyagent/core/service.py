@@ -10,14 +10,17 @@ from protocol.stamp import Now
 from proxyagent.core import inputs
 from proxyagent.core.cache import Cache, NotHonoured
 from proxyagent.core.endings import Endings
+from proxyagent.core.item_service import ItemService
 from proxyagent.core.outbox import Level, Outbox
+from proxyagent.core.settings import Dice
 from proxyagent.session import Ended, Session
 
 
 class Service:
     """The host program's side of one client machine."""
 
-    def __init__(self, cache: Cache, outbox: Outbox, endings: Endings) -> None:
+    def __init__(self, cache: Cache, outbox: Outbox, endings: Endings, dice: Dice) -> None:
+        self.items = ItemService(cache, outbox, dice)
         self._cache = cache
         self._outbox = outbox
         self._endings = endings

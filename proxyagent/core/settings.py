@@ -4,7 +4,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
-from protocol import limits
+from protocol import codes, limits
 
 KeepSessions: TypeAlias = Literal["until-expiry", "drop"] | float
 """What becomes of look-ups when no agent is left: go on, stop at once, or stop after so many seconds."""
@@ -31,7 +31,8 @@ class Settings:
     """One proxy's settings; durations in seconds unless the name says otherwise.
 
     `agents` stand in the order in which they are tried: those of the own site first. `digest_key` is the key under
-    which tables are compared and `digest_key_id` its name on the wire; neither is ever printed.
+    which tables are compared and `digest_key_id` its name on the wire; neither is ever printed. `code_keys` are the
+    keys of one-time codes by the ids of the secret's lines, the newest first.
     """
 
     site: str
@@ -39,6 +40,7 @@ class Settings:
     agents: tuple[AgentName, ...]
     digest_key: bytes = attrs.field(repr=False)
     digest_key_id: bytes = attrs.field(repr=False)
+    code_keys: tuple[tuple[bytes, bytes], ...] = attrs.field(default=(), repr=False)
     idle_timeout_s: int = 1800
     max_lifetime_ms: int = 12 * 3600 * 1000
     keep_sessions: KeepSessions = "until-expiry"
@@ -54,6 +56,11 @@ class Settings:
     outbox_events_max: int = limits.OUTBOX_EVENTS_MAX
     undecided_after_s: float = 3.0
     unequal_after_s: float = 1.0
+
+    @property
+    def code_lines(self) -> tuple[tuple[bytes, bytes], ...]:
+        """`code_keys`, or what goes with the digest key where none were given."""
+        return self.code_keys or ((self.digest_key_id, codes.key_of(self.digest_key)),)
 
     def is_own_site(self, agent: AgentName) -> bool:
         return agent.site == self.site

@@ -103,11 +103,12 @@ def test_empty_parts_take_no_bytes() -> None:
 
 def test_what_a_newer_version_adds_is_skipped() -> None:
     """Further parts, and further columns of a run."""
-    logins, ends, touches, barriers, marks = payload.pack(samples.CHANGES)
+    logins, ends, touches, barriers, marks, *items = payload.pack(samples.CHANGES)
     runs = tuple((*run, "new") for run in touches)
     ends = tuple((*run, "new") for run in ends)
     longer = ((*logins[1], "new"),)
-    assert payload.unpack((logins, ends, runs, barriers, marks, "new")) == samples.CHANGES
+    items = items or [()]
+    assert payload.unpack((logins, ends, runs, barriers, marks, *items, "new")) == samples.CHANGES
     assert payload.unpack((longer,)).logins == samples.CHANGES.logins[1:]
 
 

@@ -10,6 +10,8 @@ Rules of this file:
 import random
 from collections.abc import Callable
 
+import attrs
+
 from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.agent import Agent
@@ -17,7 +19,19 @@ from authagent.core.settings import Settings
 from protocol import codec, framing
 from protocol.changes import Changes
 from protocol.errors import Code
-from protocol.messages import Bulk, Compare, Compared, Message, Nodes, Pages, Role, Want
+from protocol.messages import (
+    Bulk,
+    Compare,
+    Compared,
+    Creation,
+    Message,
+    Nodes,
+    Pages,
+    Redemption,
+    Role,
+    Ruling,
+    Want,
+)
 from protocol.stamp import Now
 from protocol.table import Table
 from tests.scenarios.telling import Teller
@@ -45,6 +59,7 @@ class AgentProcess(Process):
         self.disk_lost_count = 0
         self.store_works = True
         self.settings = Settings(site=SITE, id=id, partner=partner)
+        self.requests = 1_000_000  # of items; a transcript counts its own from 1
         self.terms: list[int] = []  # of the masterships it announced, since its disk is what it is
         self.answers: list[do.Answer] = []
         self.told: list[Changes] = []
@@ -79,6 +94,25 @@ class AgentProcess(Process):
         """As `authagent switch` at this agent."""
         slave = self.role == Role.SLAVE
         self.step(on.AdminAsked(request, b"switch") if slave else on.SwitchAsked(request))
+
+    @property
+    def table(self) -> Table:
+        return self.agent.table
+
+    @property
+    def root(self) -> bytes:
+        return self.table.root(self.now().wall_ms // 60_000)
+
+    def ask(self, question: Creation | Redemption) -> int:
+        """As the control socket: have an item made or redeemed; the number by which `ruling` knows it."""
+        self.requests += 1
+        self.step(on.ItemAsked(attrs.evolve(question, question=self.requests)))
+        return self.requests
+
+    def ruling(self, number: int) -> Ruling | None:
+        """What was decided, once it is."""
+        found = next((each for each in self.answers if each.request == number and each.ruling), None)
+        return None if found is None else Ruling(found.ruling)
 
     def lose_disk(self) -> None:
         self.disk, self.disk_term, self.terms = [], 0, []

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 
 from protocol.errors import Code
-from protocol.messages import Message
+from protocol.messages import Message, Ruling
 from protocol.session import LoginId, State
 from protocol.stamp import Now
 from protocol.table import Table
@@ -16,6 +16,7 @@ from proxyagent.core import commands as do
 from proxyagent.core import events as on
 from proxyagent.core.client import Client
 from proxyagent.core.outbox import Level
+from proxyagent.core.questions import Question
 from proxyagent.core.settings import AgentName, Settings
 from proxyagent.session import Ended, Session
 from tests.scenarios.agents import DIGEST_KEY, SECRET_ID, SITE
@@ -83,6 +84,21 @@ class ProxyProcess(Process):
 
     def lookup(self, key: str) -> Session | None:
         return self.client.cache.lookup(key, self.now(), touch=True)
+
+    def ask(self, question: Question) -> int:
+        """Have the master decide; the number by which `ruling` knows it."""
+        number = self.client.cache.questions.ask(question)
+        self.step(on.Changed())
+        return number
+
+    def ruling(self, number: int) -> Ruling | None:
+        """What was decided, once it is; taken once."""
+        verdict = self.client.cache.questions.take(number)
+        return None if verdict is None else Ruling(verdict.ruling)
+
+    @property
+    def root(self) -> bytes:
+        return self.table.root(self.now().wall_ms // 60_000)
 
     def reached(self, what: Session | Ended) -> Level:
         return self.client.service.reached(what)

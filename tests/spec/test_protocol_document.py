@@ -6,12 +6,14 @@ import re
 import pytest
 
 from protocol.errors import Code
-from protocol.messages import Role
+from protocol.item import Fate
+from protocol.messages import Role, Ruling
 from protocol.session import State
 from tests.repository import tree
 from tests.spec import tables
 
 DOCUMENT = tree.ROOT / "docs" / "reference" / "protocol.md"
+ITEMS = [("### Fates", Fate), ("### Rulings", Ruling)]
 NUMBER = re.compile(r"\[(P-\d+)\]")
 
 
@@ -32,7 +34,7 @@ def test_the_table_of_messages_is_that_of_the_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "members"), [("### Codes", Code), ("### Roles", Role), ("### States", State)], ids=str
+    ("heading", "members"), [("### Codes", Code), ("### Roles", Role), ("### States", State), *ITEMS], ids=str
 )
 def test_tables_of_numbers_are_the_enums(heading: str, members: type[enum.IntEnum]) -> None:
     """Every member of an enum stands in its table with its number, in order, and nothing else does."""

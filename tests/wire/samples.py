@@ -3,6 +3,7 @@
 from protocol import messages
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
 from protocol.errors import Code
+from protocol.item import SINGLE_USE, SOLE, STRICT, Claim, Fate, Item, Witness
 from protocol.messages import Message, Role
 from protocol.session import Attributes, Origin, State
 
@@ -37,8 +38,15 @@ ENDS = EndRun(
     [NOW_MS + HOUR_MS] * 2,
 )
 TOUCHES = TouchRun(ORIGIN, range(7, 10), [NOW_MS, NOW_MS + 1, NOW_MS + 2])
+CODE = Item(
+    "provision-code", "c0de", "Зоя", "lan1", NOW_MS, NOW_MS + 600_000, SINGLE_USE | STRICT | SOLE, b"", b"l" * 36,
+    (Witness("squid-1", 77), Witness("authagent-2", 0)), Fate.REVOKED, (("lan1/authagent-1", 2),),
+    (Claim(b"phone-1", "phone-1", NOW_MS + 5, "lan1/authagent-1", True),),
+)  # fmt: skip
+CHALLENGE = Item("image", "5f3a", "alice", "lan1", NOW_MS, NOW_MS + 120_000, blob=b"2718281828")
 CHANGES = Changes(
-    (LOGIN, LOGINS), (ENDS,), (TOUCHES,), (Barrier("alice", NOW_MS), Barrier("bob", 0)), (Mark("10.3.4.5", NOW_MS),)
+    (LOGIN, LOGINS), (ENDS,), (TOUCHES,), (Barrier("alice", NOW_MS), Barrier("bob", 0)), (Mark("10.3.4.5", NOW_MS),),
+    (CODE, CHALLENGE),
 )
 
 MESSAGES: tuple[Message, ...] = (
@@ -63,7 +71,7 @@ MESSAGES: tuple[Message, ...] = (
     messages.Follow(0, 0),
     messages.Following(1 << 63, 12, True),
     messages.Bulk(3, b"payload"),
-    messages.Compare(3, 29_833_333, b"SECR", b"8 bytes!", b"barriers", 10, 0),
+    messages.Compare(3, 29_833_333, b"SECR", b"8 bytes!", b"barriers", 10, 0, False, b"itemhash"),
     messages.Nodes(3, (b"", b"\x0f\x00"), bytes(256)),
     messages.Pages(3, (0, 4095), ("squid-1",), (9,), (0, 0), (0, 1), (b"\x01", b"\x02"), True),
     messages.Want(3, ("squid-1",), (9,), (0,), (1,), (b"\x07",), (b"",), True),
@@ -71,6 +79,9 @@ MESSAGES: tuple[Message, ...] = (
     messages.SnapshotWait(3),
     messages.IdleQuestion(8, ("squid-1",), (9,), (700,), (NOW_MS,)),
     messages.IdleAnswer(8, b"payload"),
+    messages.Creation(2, b"payload"),
+    messages.Redemption(3, "provision-code", "", "alice", b"phone-1", "phone-1", (b"SECR",), (b"p" * 32,)),
+    messages.Verdict(3, messages.Ruling.GRANTED, b"payload"),
     messages.AdminRequest(4, b'{"verb":"switch"}'),
     messages.AdminAnswer(4, b"{}"),
 )
