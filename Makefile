@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean
+PREFIX ?= /opt/authagent
+.PHONY: help demo test check bench docs install clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrated (under a minute)
 	@$(BIN)/authagent demo
@@ -13,6 +14,7 @@ demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrat
 test: .venv/ready  ## every test; installs the Debian components they need when root
 	@echo "All tests: 5 to 9 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
 	@$(BIN)/python tests/components.py
+	@$(BIN)/python tests/node_packages.py
 	@$(BIN)/pytest
 
 check: .venv/ready  ## lint, types and import contracts (half a minute)
@@ -27,6 +29,9 @@ bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (s
 docs: .venv/ready  ## write the generated pages; test links, code blocks and tables of all documents
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/pytest -q tests/repository/test_docs.py tests/repository/test_generated_docs.py tests/spec
+
+install:  ## both programs into PREFIX=/opt/authagent, with units, man pages, completions; DESTDIR= for packagers
+	@$(PYTHON) packaging/install.py --prefix '$(PREFIX)' --destdir '$(DESTDIR)'
 
 clean:  ## remove what was built, .venv included
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

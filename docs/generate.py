@@ -8,6 +8,8 @@ Rules of this file:
 """
 
 import ast
+import functools
+import importlib
 import itertools
 import re
 import sys
@@ -19,7 +21,9 @@ import attrs
 
 DOCS = Path(__file__).resolve().parent
 
-sys.path.insert(0, str(DOCS.parent))
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]
+
+import manual  # noqa: E402 - beside this file
 
 from protocol import limits, settings  # noqa: E402 - the folder of the packages is added above
 from protocol.configuration import Configuration  # noqa: E402
@@ -147,8 +151,16 @@ def architecture_page() -> str:
     return f"{before}{_MAP_BEGINS}\n{written}\n{_MAP_ENDS}{rest.partition(_MAP_ENDS)[2]}"
 
 
+def manual_page(program: str) -> str:
+    """docs/man: what the command line of a program says of itself."""
+    group = importlib.import_module(f"{program}.cli").cli
+    return manual.page(program, group)
+
+
 PAGES = {
     "../ARCHITECTURE.md": architecture_page,
+    "man/authagent.1": functools.partial(manual_page, "authagent"),
+    "man/proxyagent.1": functools.partial(manual_page, "proxyagent"),
     "reference/config.md": config_page,
     "reference/limits.md": limits_page,
 }

@@ -31,8 +31,11 @@ COMPONENTS = (
     Component("redis-server", "redis-server", "the peer that benchmarks compare with"),
     Component("redis-sentinel", "redis-sentinel", "the failover that benchmarks compare with"),
     Component("haproxy", "haproxy", "the L4 switch in front of the demo's proxies"),
+    Component("systemd-analyze", "systemd", "checking the units"),
     Component("ip", "iproute2", "network namespaces, in which links are cut"),
     Component("nft", "nftables", "cutting links in one direction"),
+    Component("node", "nodejs", "libraries that read the failover cookie too"),
+    Component("npm", "npm", "installing these libraries"),
     Component("spin", "spin", "the model of the pair, gone through in every order"),
     Component("gcc", "build-essential", "compiling what spin makes of the model"),
 )
