@@ -12,5 +12,6 @@ ROWS = (
     "tls",
     "followers",
     "start",
+    "cookie",
 )
 """In the order of DESIGN section 10; then what section 6 asks of the command line."""
