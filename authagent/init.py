@@ -10,7 +10,8 @@ Rules of this file:
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
@@ -35,8 +36,15 @@ def write(folder: str = ".", *, site: str = "", agents: Sequence[str] = (), prox
     Raises MistakesFound, and has written nothing, when a value is wrong or a file exists. Blocks on the disk.
     """
     config_path = os.path.join(os.path.abspath(folder), places.CONFIG_NAME)
-    secret_path = places.beside(config_path, "secret")
-    text = render(site or "lan1", agents, proxies)
+    return write_both(config_path, render(site or "lan1", agents, proxies))
+
+
+def write_both(config_path: str, text: str) -> str:
+    """Write this configuration and a secret beside it; returns what to tell the operator.
+
+    Raises MistakesFound, and has written nothing, when either file exists or cannot be made. Blocks on the disk.
+    """
+    folder, secret_path = os.path.dirname(config_path), places.beside(config_path, "secret")
     for path in (config_path, secret_path):
         if os.path.lexists(path):
             raise MistakesFound("", [Mistake(path, "exists already; nothing was written: name another folder")])
@@ -71,11 +79,31 @@ def render(site: str, agents: Sequence[str], proxies: Sequence[str]) -> str:
         found.append(Mistake("--agent", f"a site has one or two agents, {len(agents)} were given"))
     if found:
         raise MistakesFound("", found)
+    hosts = agents or ("127.0.0.1", "127.0.0.1")
+    ports = [_PORT + hosts[:place].count(host) for place, host in enumerate(hosts)]
+    return document(site, list(zip(hosts, ports, strict=True)), [(proxy_id, host) for proxy_id, _, host in split])
+
+
+def document(
+    site: str,
+    agents: Sequence[tuple[str, int]],
+    proxies: Sequence[tuple[str, str]],
+    *,
+    remarks: Sequence[str] = (),
+    values: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> str:
+    """A commented configuration file: agents by host and port, proxies by id and host.
+
+    `values` is what else differs from the defaults, as TOML by table and key; `remarks` are comments at its head.
+    Raises MistakesFound when it would be no good file.
+    """
     lines = [_HEAD]
+    for remark in remarks:
+        lines += [*_comment(remark), ""]
     for name, kind in SECTIONS.items():
-        lines += [*_section(name, kind), ""]
-    lines += _agents(site, agents or ("127.0.0.1", "127.0.0.1"))
-    lines += _proxies(site, [(proxy_id, host) for proxy_id, _, host in split])
+        lines += [*_section(name, kind, values), ""]
+    lines += _agents(site, agents)
+    lines += _proxies(site, proxies)
     text = "\n".join(lines).rstrip() + "\n"
     configuration.parse(text, places.CONFIG_NAME)
     return text
@@ -94,18 +122,19 @@ def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
-def _section(name: str, kind: type[attrs.AttrsInstance]) -> Iterator[str]:
+def _section(name: str, kind: type[attrs.AttrsInstance], values: Mapping[tuple[str, str], str]) -> Iterator[str]:
     yield f"[{name}]"
     for field in attrs.fields(kind):
         bounds = field.metadata["bounds"]
         yield from _comment(field.metadata["doc"] + (f" ({bounds})" if bounds else ""))
-        yield f"#{settings.key_of(field)} = {settings.toml(field)}"
+        key = settings.key_of(field)
+        given = values.get((name, key))
+        yield f"#{key} = {settings.toml(field)}" if given is None else f"{key} = {given}"
 
 
-def _agents(site: str, hosts: Sequence[str]) -> Iterator[str]:
+def _agents(site: str, agents: Sequence[tuple[str, int]]) -> Iterator[str]:
     yield from _comment("The agents: 1, or 1 and 2, for each site. `host` is what proxies and the partner dial.")
-    for number, host in enumerate(hosts, 1):
-        port = _PORT + hosts[: number - 1].count(host)
+    for number, (host, port) in enumerate(agents, 1):
         yield "[[authagent]]"
         yield f"id = {number}"
         yield f'site = "{site}"'
