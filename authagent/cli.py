@@ -206,48 +206,6 @@ def drop(options: Options, /) -> None:
     click.echo(secret_verb.drop(_flags(options)))
 
 
-@cli.command(epilog="Example: authagent check --as squid-1")
-@click.option("--offline", is_flag=True, help="Only the file, the secret and the certificate.")
-@click.option("--as", "as_id", metavar="ID", default="", help="Ask as this agent or proxy.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
-def check(options: Options, /, offline: bool, as_id: str, as_json: bool) -> int:
-    """Check the file, then every listed agent: what is wrong, and where."""
-    import json
-
-    from authagent import check as verb
-    from authagent import probe
-    from protocol.io.clock import read_clock
-
-    now_s = read_clock().wall_ms / 1000
-    report = verb.run(_flags(options), now_s=now_s, offline=offline, as_id=as_id, ask=probe.ask)
-    click.echo(json.dumps(report.as_json()) if as_json else "\n".join(report.lines()))
-    return report.exit_code
-
-
-@cli.group(cls=VerbGroup, no_args_is_help=False, epilog="Example: authagent secret add")
-def secret() -> None:
-    """Change the shared secret without a break: add, copy, reload everywhere; drop, copy, reload."""
-
-
-@secret.command(epilog="Example: authagent secret add --config /etc/authagent/authagent.toml")
-@click.pass_obj
-def add(options: Options, /) -> None:
-    """Put a fresh line before the one in use."""
-    from authagent import secret_verb
-
-    click.echo(secret_verb.add(_flags(options)))
-
-
-@secret.command(epilog="Example: authagent secret drop --config /etc/authagent/authagent.toml")
-@click.pass_obj
-def drop(options: Options, /) -> None:
-    """Remove the older line."""
-    from authagent import secret_verb
-
-    click.echo(secret_verb.drop(_flags(options)))
-
-
 # -- the running agent --------------------------------------------------------------------------------------------
 
 
