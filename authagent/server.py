@@ -185,6 +185,7 @@ class Server:
                 write = {"info": self.log.note, "warning": self.log.warning, "alarm": self.log.alarm}[grade]
                 write(event, **keys)
             case do.AnnounceRole(role, term):
+                self.tally.role(role)
                 self.on_role(role, term)
             case do.CarryOut():
                 self._nursery.start_soon(self._carry_out, command)

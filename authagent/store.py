@@ -103,6 +103,7 @@ class Store:
     ) -> None:
         self.term = 0
         self.loaded_fraction = 0.0
+        self.errors_total = 0
         self._disk = Disk(folder, identity, wall_ms)
         self._slices = slices
         self._stored = stored
@@ -181,6 +182,11 @@ class Store:
         if self._stalled:
             return StoreStatus(False, f"the disk has not answered for over {STALL_S:.0f} s")
         return StoreStatus(True, "")
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for the disk."""
+        return self._channel.queued_bytes
 
     def write(self, position: int, payload: bytes, expires_ms: int = NEVER_MS) -> None:
         """Have `payload` stored; `stored(position)` follows, or nothing while the store is broken. Never blocks.
@@ -316,6 +322,7 @@ class Store:
         self._mending = False
         if error != self._error:
             self._error = error
+            self.errors_total += 1
             self._log.alarm("store.broken", folder=self._disk.folder, error=error)
         self._attention.set()
 

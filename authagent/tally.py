@@ -14,6 +14,7 @@ import attrs
 
 from protocol.changes import Changes, EndRun, LoginRun
 from protocol.io.log import Log
+from protocol.messages import Role
 from protocol.session import Record, State
 
 REASONS = {
@@ -35,13 +36,20 @@ class Tally:
     timeouts_total: int = 0
     touches_total: int = 0
     barriers_total: int = 0
+    failovers_total: int = 0
     _told: tuple[int, int, int] = (0, 0, 0)
+    _role: Role = Role.STARTING
 
     @property
     def events_total(self) -> int:
         """Every change that was news here; a timeout is none."""
         changes = self.logins_total + self.logouts_total + self.superseded_total
         return changes + self.touches_total + self.barriers_total
+
+    def role(self, role: Role) -> None:
+        """A role was decided. Becoming master after having been slave is a failover, or a planned switch."""
+        self.failovers_total += (self._role, role) == (Role.SLAVE, Role.MASTER)
+        self._role = role
 
     def changes(self, source: str, changes: Changes) -> None:
         """A batch that was news; `source` reported it."""

@@ -220,7 +220,7 @@ class _Program:
     def _http_application(self) -> "App":
         from authagent.http.server import application  # late: it needs the extra `http`
 
-        return application(self._server, self._handler)
+        return application(self._server, self._handler, self._http)
 
     # -- reloading ------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,12 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
 import manual  # noqa: E402 - beside this file
 
-from protocol import limits, settings  # noqa: E402 - the folder of the packages is added above
+from authagent.http import metrics as agent_metrics  # noqa: E402 - the folder of the packages is added above
+from protocol import limits, settings  # noqa: E402
 from protocol.configuration import Configuration  # noqa: E402
+from protocol.io.http.metrics import process_families  # noqa: E402
 from protocol.sections import LISTS, SECTIONS  # noqa: E402
+from proxyagent.http import metrics as proxy_metrics  # noqa: E402
 
 _HEAD = """\
 # Configuration
@@ -157,12 +160,41 @@ def manual_page(program: str) -> str:
     return manual.page(program, group)
 
 
+_METRICS_HEAD = """\
+# Metrics
+
+<!-- made by docs/generate.py from authagent/http/metrics.py and proxyagent/http/metrics.py: change it there -->
+
+What `GET /metrics` tells Prometheus, at an agent (`[http] listen`) and at `proxyagent run` (`[http] proxy_listen`).
+How to set it up, with alerts and a dashboard: [monitor](../howto/monitor.md).
+Counters count since the start of the process.
+No label names a user or a key; a peer is named by `kind` (`agent` or `proxy`) and its id.
+What cannot be told at a moment has no series then.
+"""
+
+
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    parts = [_METRICS_HEAD]
+    for program, metrics in (("authagent", agent_metrics.METRICS), ("proxyagent", proxy_metrics.METRICS)):
+        parts.append(f"## {program}\n\n| name | kind | labels | |\n| --- | --- | --- | --- |")
+        for metric in metrics:
+            labels = ", ".join(f"`{label}`" for label in metric.labels)
+            parts.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.doc} |")
+        for family in process_families(program):
+            suffix = "_total" if family.type == "counter" else ""
+            parts.append(f"| `{family.name}{suffix}` | {family.type} |  | {family.documentation} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
 PAGES = {
     "../ARCHITECTURE.md": architecture_page,
     "man/authagent.1": functools.partial(manual_page, "authagent"),
     "man/proxyagent.1": functools.partial(manual_page, "proxyagent"),
     "reference/config.md": config_page,
     "reference/limits.md": limits_page,
+    "reference/metrics.md": metrics_page,
 }
 """Every page that is made here, by its path below docs/."""
 

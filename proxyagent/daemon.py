@@ -15,6 +15,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -22,6 +23,7 @@ import trio
 from protocol.io.control import serve_control
 from protocol.io.control_client import ControlError, ExitCode
 from protocol.io.control_socket import ControlPathError
+from protocol.io.http_door import HttpDoor, Place
 from protocol.io.log import Severity
 from protocol.io.log_file import ProgramLog
 from protocol.io.notify import from_environment
@@ -34,6 +36,9 @@ from proxyagent.control import Control
 from proxyagent.dialling import Site, site_of
 from proxyagent.errors import ConfigurationError
 from proxyagent.notices import NoticesLost, SessionEnded, SessionOpened
+
+if TYPE_CHECKING:
+    from protocol.io.http.guard import App
 
 START_TIMEOUT_S = 2.0
 """As long as open_proxy_agent waits for the first full copy."""
@@ -98,6 +103,7 @@ class Daemon:
         self._agent = ProxyAgent(site, write=self._write)
         self._manager = from_environment()
         self._telling = trio.CancelScope()
+        self._http = HttpDoor(self._http_place, self._http_application, log)
 
     async def serve(self) -> int:
         """Run until a signal says stop."""
@@ -115,6 +121,7 @@ class Daemon:
                         control=self._setup.control_path,
                     )
                     nursery.start_soon(self._manager.keep_fed)
+                    nursery.start_soon(self._http.keep)
                     async with run_proxy_agent(self._agent, start_timeout=0.0):
                         nursery.start_soon(self._tell_manager)
                         nursery.start_soon(self._log_sessions)
@@ -157,6 +164,15 @@ class Daemon:
             task_status=task_status,
         )
 
+    def _http_place(self) -> Place:
+        certificate, key = map(self._setup.file, self._setup.configuration.http_certificate)
+        return Place(self._setup.http, certificate, key)
+
+    def _http_application(self) -> "App":
+        from proxyagent.http.server import application  # late: it needs the extra `http`
+
+        return application(self._agent, self._http)
+
     # -- reading again ---------------------------------------------------------------------------------------------
 
     async def _reload_by_signal(self) -> None:
@@ -180,6 +196,7 @@ class Daemon:
         self._setup = setup
         self._log.level = setup.configuration.logging.level
         self._agent.shell.reconfigure(site)
+        self._http.reopen()
         return "read file and secret again" + ("; the control socket moves at the next restart" if moved else "")
 
     # -- logging ---------------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ SOFTWARE = "proxyagent"
 class AgentLink(Protocol):
     """What the library needs of a link: protocol.io.link.Link is one, and tests have others."""
 
+    @property
+    def queued_bytes(self) -> int: ...
+
     async def receive(self) -> list[Message]: ...
 
     def send(self, message: Message) -> None: ...

@@ -24,7 +24,9 @@ LOG_ID = 0x5EED
 
 
 class MemoryLink:
-    """One end of a link in memory."""
+    """One end of a link in memory, where nothing ever waits to leave."""
+
+    queued_bytes = 0
 
     def __init__(self) -> None:
         self.closed: LinkClosed | None = None

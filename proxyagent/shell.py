@@ -78,6 +78,11 @@ class Shell:
         """What browsers call it."""
         return self._site.cookie_name
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits to leave on all links."""
+        return sum(link.queued_bytes for link in self._links.values())
+
     # -- entering the machine --------------------------------------------------------------------------------------
 
     def check(self) -> None:

@@ -20,6 +20,12 @@ from protocol.configuration import Configuration
 from protocol.messages import Role
 from protocol.stamp import Now
 
+CODES = (
+    "starting", "split", "partner_down", "store", "certificate", "http", "unequal", "catching_up", "configuration",
+    "clock", "refused", "proxy_missing",
+)  # fmt: skip
+"""Every code, for those who must name what is not there."""
+
 SAID_MAX = 3
 """Problems in one sentence; the others are counted."""
 

@@ -46,6 +46,11 @@ class Ledger:
             self.site = pending.popleft().report
 
     @property
+    def waiting(self) -> int:
+        """Reports in memory that are not on stable storage where it counts."""
+        return len(self._pending)
+
+    @property
     def news(self) -> bool:
         """Whether there is anything to tell that has not been told."""
         return self.master > self.master_told or self.site > self.site_told

@@ -15,19 +15,22 @@ from starlette.routing import BaseRoute, Route
 
 from authagent.admin.handler import Handler
 from authagent.admin.status import ROLES
+from authagent.http.metrics import METRICS, scrape
+from authagent.http.readiness import is_ready
 from authagent.server import Server
 from protocol.io.http.guard import App
-from protocol.messages import Role
+from protocol.io.http.metrics import metrics_route
+from protocol.io.http_door import HttpDoor
 
 
-def application(server: Server, handler: Handler) -> App:
+def application(server: Server, handler: Handler, door: HttpDoor) -> App:
     """The agent's HTTP: an ASGI application without a life of its own (no lifespan)."""
-    return Starlette(routes=routes(server, handler))
+    return Starlette(routes=routes(server, handler, door))
 
 
-def routes(server: Server, handler: Handler) -> Sequence[BaseRoute]:
+def routes(server: Server, handler: Handler, door: HttpDoor) -> Sequence[BaseRoute]:
     """Everything that can be asked for."""
-    return [*_health(server)]
+    return [*_health(server), metrics_route("authagent", METRICS, lambda: scrape(server, handler, door))]
 
 
 def _health(server: Server) -> list[Route]:
@@ -41,15 +44,3 @@ def _health(server: Server) -> list[Route]:
         return JSONResponse(told, 200 if told["ready"] else 503)
 
     return [Route("/health", health), Route("/ready", ready)]
-
-
-def is_ready(server: Server) -> bool:
-    """Whether it is master, or a slave that has all that its master has."""
-    agent = server.agent
-    match agent.election.role:
-        case Role.MASTER:
-            return True
-        case Role.SLAVE:
-            return agent.replication.lead is not None and agent.replication.complete is not None
-        case _:
-            return False

@@ -20,6 +20,7 @@ import trio
 
 from protocol import addresses
 from protocol.io.log import Log
+from protocol.io.loop_lag import LoopLag
 from protocol.io.tls import Tls, TlsError, from_files, self_made
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ class HttpDoor:
     """Keeps one HTTP server open for as long as its program runs.
 
     `place` tells where to serve, as the configuration has it now; `application` makes what answers, and is where the
-    extra is imported.
+    extra is imported. While it is open, the loop's lag is measured.
     """
 
     def __init__(self, place: Callable[[], Place], application: Callable[[], Any], log: Log) -> None:
         self.error = ""
         self.server: HttpServer | None = None
+        self.lag = LoopLag()
         self._place = place
         self._application = application
         self._log = log
@@ -89,7 +91,9 @@ class HttpDoor:
         listeners = await _listeners(place.listen)
         self.server, self.error = server, ""
         self._log.note("http.listening", at=place.listen, tls=tls is not None)
-        await server.serve(listeners, tls)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.lag.measure)
+            await server.serve(listeners, tls)
 
     def _made(self) -> "HttpServer":
         try:

@@ -81,6 +81,8 @@ class ListStore:
     status: StoreStatus = attrs.field(factory=lambda: StoreStatus(True, ""))
     term: int = 0
     loaded_fraction: float = 1.0
+    errors_total: int = 0
+    queued_bytes: int = 0
     payloads: list[bytes] = attrs.field(factory=list)
     doubts: list[str] = attrs.field(factory=list)
 

@@ -1,7 +1,9 @@
 """`proxyagent run` as a real process, asked by the real command line."""
 
+import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,3 +90,31 @@ def test_a_daemon_ends_and_reads_again_by_signal(file: Path, daemon: subprocess.
     assert "session.opened user=alice" in log
     assert "proxyagent.stopped" in log
     assert not (file.parent / "lan1-proxyagent-p1.sock").exists()
+
+
+def test_a_daemon_tells_of_itself_over_http(file: Path) -> None:
+    """With --http it is alive, not ready while nobody serves it, and tells its numbers; SIGTERM ends it as ever."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "proxyagent", "run", "--id", "p1", "--http", f"127.0.0.1:{port}"]
+    process = subprocess.Popen([*command, "--config", str(file)], stderr=subprocess.PIPE, text=True)
+
+    def get(path: str) -> tuple[int, str]:
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        try:
+            asked.request("GET", path)
+            answer = asked.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            asked.close()
+
+    try:
+        until(lambda: get("/health")[0] == 200)
+        assert get("/ready")[0] == 503
+        assert "\nproxyagent_isolated 1.0\n" in get("/metrics")[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0 and "http.listening" in said

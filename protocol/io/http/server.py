@@ -65,6 +65,11 @@ class HttpServer:
         """Connections that are open now."""
         return len(self._open)
 
+    @property
+    def refused_total(self) -> int:
+        """Requests and connections beyond a bound."""
+        return self.guard.refused_total + self.turned_away_total
+
     async def serve(
         self,
         listeners: list[trio.SocketListener],

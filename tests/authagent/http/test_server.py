@@ -2,25 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from authagent.http.server import routes
-from tests.authagent.running import Running, make, run_agents, until, write_files
-from tests.protocol.io.http.asking import exchange, get, serving, status_of
-
-
-async def ask(running: Running, path: str) -> tuple[int, Any]:
-    """Status and content of an answer."""
-    async with serving(*routes(running.server, running.handler)) as served:
-        answer = await exchange(served.port, get(path))
-    return status_of(answer), json.loads(answer.partition(b"\r\n\r\n")[2])
+from tests.authagent.http.telling import ask
+from tests.authagent.running import make, run_agents, until, write_files
 
 
 async def test_an_agent_that_starts_is_alive_and_not_ready(tmp_path: Path) -> None:
     """Nobody should be sent to it, and nobody should kill it."""
     starting = make(write_files(tmp_path, agents=2))
-    assert await ask(starting, "/health") == (200, {"alive": True})
-    assert await ask(starting, "/ready") == (503, {"ready": False, "role": "starting"})
+    status, text = await ask(starting, "/health")
+    assert (status, json.loads(text)) == (200, {"alive": True})
+    status, text = await ask(starting, "/ready")
+    assert (status, json.loads(text)) == (503, {"ready": False, "role": "starting"})
 
 
 async def test_master_and_slave_are_ready(tmp_path: Path) -> None:
@@ -28,4 +21,5 @@ async def test_master_and_slave_are_ready(tmp_path: Path) -> None:
     async with run_agents(write_files(tmp_path, agents=2), 1, 2) as agents:
         for each in agents:
             await until(lambda each=each: not each.handler.problems())
-            assert await ask(each, "/ready") == (200, {"ready": True, "role": each.role.name.lower()})
+            status, text = await ask(each, "/ready")
+            assert (status, json.loads(text)) == (200, {"ready": True, "role": each.role.name.lower()})
