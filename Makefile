@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 PREFIX ?= /opt/authagent
-.PHONY: help demo test check bench docs install clean
+.PHONY: help demo test check bench campaign docs install clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrated (under a minute)
 	@$(BIN)/authagent demo
@@ -25,6 +25,11 @@ check: .venv/ready  ## lint, types and import contracts (half a minute)
 bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (some minutes)
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python -m tests.benchmark
+
+campaign: .venv/ready  ## real faults under load, as root: MINUTES=15 AGAINST=all SEED=1 JSON=FILE
+	@$(BIN)/python tests/components.py
+	@$(BIN)/python -m tests.campaign --minutes $(or $(MINUTES),15) --against $(or $(AGAINST),authagent) \
+		$(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(JSON),--json $(JSON))
 
 docs: .venv/ready  ## write the generated pages; test links, code blocks and tables of all documents
 	@$(BIN)/python docs/generate.py

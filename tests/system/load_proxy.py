@@ -7,10 +7,12 @@ Acknowledged means at level `site`.
 
 import argparse
 import itertools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+import attrs
 import trio
 
 import proxyagent
@@ -21,11 +23,26 @@ ACKNOWLEDGED_WITHIN_S = 8.0
 SLICE_SESSIONS = 5_000
 
 
-class ProxyClient:
-    """A ProxyAgent as a client of the load."""
+@attrs.define(eq=False)
+class Awaited:
+    """A login or logout whose acknowledgement is waited for."""
 
-    def __init__(self, agent: proxyagent.ProxyAgent) -> None:
+    what: Any
+    deadline_s: float
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    acknowledged: bool = False
+
+
+class ProxyClient:
+    """A ProxyAgent as a client of the load.
+
+    One task waits for all acknowledgements, oldest first, as they come: a thousand tasks would all wake for each.
+    """
+
+    def __init__(self, agent: proxyagent.ProxyAgent, nursery: trio.Nursery) -> None:
         self._agent = agent
+        self._send, self._receive = trio.open_memory_channel[Awaited](math.inf)
+        nursery.start_soon(self._acknowledge)
 
     def login(self, key: str, user: str) -> tuple[str, Callable[[], Awaitable[bool]]]:
         session = self._agent.login(key, user=user)
@@ -53,17 +70,26 @@ class ProxyClient:
         return {"synchronised": self._agent.synchronised, "isolated": self._agent.isolated}
 
     async def _acknowledged(self, what: Any) -> bool:
-        try:
-            await self._agent.wait_acknowledged(what, level="site", timeout=ACKNOWLEDGED_WITHIN_S)
-        except proxyagent.NotAcknowledged:
-            return False
-        return True
+        awaited = Awaited(what, trio.current_time() + ACKNOWLEDGED_WITHIN_S)
+        self._send.send_nowait(awaited)
+        await awaited.ended.wait()
+        return awaited.acknowledged
+
+    async def _acknowledge(self) -> None:
+        async for awaited in self._receive:
+            left_s = max(0.0, awaited.deadline_s - trio.current_time())
+            try:
+                await self._agent.wait_acknowledged(awaited.what, level="site", timeout=left_s)
+                awaited.acknowledged = True
+            except proxyagent.NotAcknowledged:
+                pass  # what it says otherwise
+            awaited.ended.set()
 
 
 async def main(options: argparse.Namespace) -> None:
     """Serve commands until standard input ends."""
     async with proxyagent.open_proxy_agent(options.config, id=options.id) as agent, trio.open_nursery() as nursery:
-        await serve(ProxyClient(agent), options.id, nursery)
+        await serve(ProxyClient(agent, nursery), options.id, nursery)
 
 
 if __name__ == "__main__":
