@@ -70,7 +70,7 @@ class Scraped(Collector):
 
 def process_families(namespace: str) -> list[Family]:
     """What the system knows of this process: processor time, memory, open files. Reads /proc."""
-    return list(ProcessCollector(namespace, registry=None).collect())
+    return list(ProcessCollector(namespace, lambda: "self", "/proc", None).collect())
 
 
 def metrics_route(namespace: str, metrics: Sequence[Metric[Source]], source: Callable[[], Source]) -> Route:
