@@ -1,0 +1,111 @@
+"""What one run is like: drawn from its seed, so that no two runs are alike and each can be had again.
+
+Rules of this file:
+
+- Swarm testing (Groce and others, 2012): each kind of fault is on or off for a whole run. A run with everything on
+  finds less than many runs with something off, because faults hide each other.
+- Numbers are drawn from short lists of telling values, not from ranges: the usual, the edge, the absurd.
+- Heartbeats of seconds are as good as those of 200 ms where nothing is promised in seconds, and cost a tenth.
+"""
+
+import random
+
+import attrs
+
+from tests.simulation.faults import FAULTS
+from tests.simulation.speech import Dialect
+
+LIFETIMES_S = (3_600, 3_600, 150, 45)
+"""The shorter ones end within a run, so that records are forgotten and tombstones dropped."""
+
+IDLE_TIMEOUTS_S = (1_800, 300, 60)
+CLOCK_BOUNDS_MS = (0, 50, 400, 800)
+"""How wrong an agent's clock may be: of two together less than the 2 s for which they would refuse each other."""
+
+PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)
+"""Nobody minds a proxy's clock."""
+
+
+@attrs.frozen
+class Options:
+    """One run's options. Times in seconds; `acts` and `faults` are weights by kind."""
+
+    seed: int
+    duration_s: float
+    rounds: int
+    agents: tuple[int, ...]
+    """How many agents each site has."""
+    proxies: tuple[int, ...]
+    keys: int
+    users: int
+    heartbeat_s: float
+    idle_timeout_s: int
+    lifetime_s: int
+    delay_s: float
+    jitter_s: float
+    commit_s: float
+    clock_bound_ms: int
+    proxy_clock_ms: int
+    drift: float
+    act_every_s: float
+    fault_every_s: float
+    as_bytes: bool
+    dialects: tuple[tuple[str, Dialect], ...]
+    acts: tuple[tuple[str, float], ...]
+    faults: tuple[tuple[str, float], ...]
+
+    @property
+    def names(self) -> list[tuple[list[str], list[str]]]:
+        """The names of agents and proxies, site by site."""
+        return [
+            ([f"s{site}a{n}" for n in range(1, agents + 1)], [f"s{site}p{n}" for n in range(1, proxies + 1)])
+            for site, (agents, proxies) in enumerate(zip(self.agents, self.proxies, strict=True), 1)
+        ]
+
+    @property
+    def scale(self) -> float:
+        """How much slower than the default everything is noticed."""
+        return self.heartbeat_s / 0.2
+
+
+def draw(seed: int, duration_s: float = 300.0) -> Options:
+    """The options of a seed."""
+    dice = random.Random(f"{seed}/options")
+    choose = dice.choice
+    sites = choose((1, 1, 1, 1, 1, 2))
+    agents = tuple(choose((2, 2, 2, 2, 2, 2, 1)) for _ in range(sites))
+    proxies = tuple(choose((1, 2, 3, 3, 4) if sites == 1 else (1, 2)) for _ in range(sites))
+    names = [f"s{site}{kind}" for site in range(1, sites + 1) for kind in ("a1", "a2", "p1", "p2", "p3")]
+    mixed = dice.random() < 0.08
+    on = [kind for kind in FAULTS if dice.random() < 0.55] or [choose(list(FAULTS))]
+    return Options(
+        seed=seed,
+        duration_s=duration_s,
+        rounds=choose((1, 3, 5, 8)),
+        agents=agents,
+        proxies=proxies,
+        keys=choose((2, 4, 6, 12)),
+        users=choose((2, 4, 6)),
+        heartbeat_s=choose((0.2, 0.5, 1.0, 1.0, 2.0)),
+        idle_timeout_s=choose(IDLE_TIMEOUTS_S),
+        lifetime_s=choose(LIFETIMES_S),
+        delay_s=choose((0.0002, 0.0005, 0.004, 0.03)),
+        jitter_s=choose((0.0, 0.0005, 0.01, 0.05)),
+        commit_s=choose((0.0005, 0.002, 0.02, 0.2)),
+        clock_bound_ms=choose(CLOCK_BOUNDS_MS),
+        proxy_clock_ms=choose(PROXY_CLOCKS_MS),
+        drift=choose((0.0, 0.0, 1e-5, 2e-4)),
+        act_every_s=choose((0.4, 1.0, 2.0)),
+        fault_every_s=choose((0.7, 1.5, 3.0, 6.0)),
+        as_bytes=dice.random() < 0.15,
+        dialects=tuple((name, choose(("ours", "newer", "older"))) for name in names) if mixed else (),
+        acts=(
+            ("login", 8.0),
+            ("touch", choose((0.0, 4.0, 12.0))),
+            ("look", choose((0.0, 2.0, 6.0))),
+            ("logout_key", choose((0.5, 2.0))),
+            ("logout_user", choose((0.0, 1.0))),
+            ("operator", choose((0.0, 0.0, 0.5))),
+        ),
+        faults=tuple((kind, choose((0.5, 1.0, 3.0))) for kind in on),
+    )

@@ -1,0 +1,137 @@
+"""proxyagent's machine in the simulation: a proxy whose users come and go.
+
+Rules of this file: the machine is the shipping one; what a login or logout produced leaves at once, as in the shell
+when nothing is under way.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from protocol.errors import Code
+from protocol.messages import Message
+from protocol.table import Table
+from proxyagent.core import commands as do
+from proxyagent.core import events as on
+from proxyagent.core.client import Client
+from proxyagent.core.outbox import Level
+from proxyagent.core.settings import Settings
+from proxyagent.session import Ended, Session
+from tests.simulation.agents import AgentProcess
+from tests.simulation.clocks import Clock
+from tests.simulation.network import End, Wire
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class ProxyProcess(Process):
+    """One proxy of a site; `agents` are those of Settings.agents, in the same order."""
+
+    kind = "proxy"
+
+    def __init__(
+        self, world: "World", name: str, settings: Settings, clock: Clock, agents: Sequence[AgentProcess]
+    ) -> None:
+        super().__init__(world, name, settings.site, settings.id, clock)
+        self.settings = settings
+        self.agents = agents
+        self.client: Client
+
+    def start(self) -> None:
+        """Begin with an empty copy."""
+        if self.running:
+            return
+        self.begin()
+        self.client = Client(self.settings, self.dice, self.now())
+        self.world.oracle.started(self)
+        self.step(on.Started())
+        self.settle()
+
+    # -- what users do -------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> Table:
+        return self.client.cache.table
+
+    def login(self, key: str, user: str) -> Session:
+        """Log a user in. The process must be active, here and below."""
+        self.client.notice_pause(self.now())
+        session = self.client.service.login(key, user, None, None, None, self.now())
+        self.step(on.Changed())
+        self.settle()
+        return session
+
+    def logout(self, key: str | None, user: str | None) -> Ended:
+        self.client.notice_pause(self.now())
+        ended = self.client.service.logout(key, user, self.now())
+        self.step(on.Changed())
+        self.settle()
+        return ended
+
+    def lookup(self, key: str, *, touch: bool) -> Session | None:
+        """Who is shown under a key; with `touch` this is activity."""
+        self.client.notice_pause(self.now())
+        session = self.client.cache.lookup(key, self.now(), touch=touch)
+        if touch:
+            self.step(on.Changed())
+        self.settle()
+        return session
+
+    def reached(self, what: Session | Ended) -> Level:
+        """How far an act has got, as whoever waits for its acknowledgement asks; what was lost is reported anew."""
+        level = self.client.service.reached(what)
+        if self.client.outbox.has_unsent:
+            self.step(on.Changed())
+        return level
+
+    def resync(self) -> None:
+        """As `proxyagent send-sync-to-agent`."""
+        self.step(on.ResyncAsked())
+        self.settle()
+
+    # -- the machine ---------------------------------------------------------------------------------------------
+
+    def step(self, event: on.Event) -> None:
+        """Let the machine take an event, and perform what it says. The caller settles."""
+        for command in self.client.step(event, self.now()):
+            self._perform(command)
+
+    @property
+    def wakes_s(self) -> float:
+        return self.client.deadline
+
+    def woken(self) -> None:
+        self.step(on.DeadlinePassed())
+
+    def linked(self, wire: Wire) -> None:
+        listener = wire.listener
+        assert isinstance(listener, AgentProcess), "a proxy links to agents only"
+        self.step(on.LinkOpened(wire.number, self.agents.index(listener), listener.name))
+
+    def arrived(self, wire: Wire, messages: tuple[Message, ...]) -> None:
+        self.step(on.MessagesReceived(wire.number, messages))
+        self.world.oracle.heard(self, wire, messages)
+
+    def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
+        self.step(on.LinkClosed(wire.number, end.code, end.text, end.elsewhere))
+
+    def dial_failed(self, whom: Process, refused: Code | None, text: str, proven_dead: bool) -> None:
+        assert isinstance(whom, AgentProcess), "a proxy dials agents only"
+        self.step(on.DialFailed(self.agents.index(whom), refused, text))
+
+    def drained(self, number: int) -> None:
+        self.step(on.LinkDrained(number))
+
+    def _perform(self, command: do.Command) -> None:
+        match command:
+            case do.Send(link, message):
+                self.world.network.transmit(link, self, message)
+            case do.Dial(agent, timeout_s):
+                self.world.network.dial(self, self.agents[agent], timeout_s)
+            case do.Close(link, code, text):
+                self.world.network.close(link, self, End(code, text))
+            case do.AwaitRoom(link):
+                self.world.network.room(link, self)
+            case do.Notify() | do.Log() | do.WakeWaiters():
+                pass

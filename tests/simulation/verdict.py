@@ -1,0 +1,161 @@
+"""What must be so when all is calm: faults are off, everybody runs, and some seconds have passed.
+
+Rules of this file:
+
+- Settled: each site has one master, its partner follows and counts, every proxy is served. Then equal, within the
+  seconds of promise 4. Then each login is looked at, in every table, and each key at every proxy.
+- Seconds are those of DESIGN section 9 at the default heartbeat of 200 ms, and in proportion at slower ones.
+"""
+
+from collections.abc import Iterator
+
+from protocol.messages import Role
+from protocol.session import State
+from protocol.table import Table
+from tests.simulation.lives import Broken, Life
+from tests.simulation.oracle import Oracle, Site, cut_min, state_of
+
+SETTLED_WITHIN_S = 12.0
+EQUAL_WITHIN_S = 2.0
+"""Promise 4, on a LAN."""
+
+TOLD_WITHIN_S = 5.0
+"""The slowest disk has written by then."""
+
+
+class Verdict:
+    """The judgement on all sites of a run, at one calm moment after another."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+
+    # -- what is waited for --------------------------------------------------------------------------------------
+
+    def settled(self) -> bool:
+        return all(map(_settled, self._oracle.sites))
+
+    def equal(self, now_s: float) -> bool:
+        """All tables of each site hold the same."""
+        return all(len(_roots(site, now_s)) == 1 for site in self._oracle.sites)
+
+    def told(self) -> bool:
+        """Nobody has anything left to tell."""
+        return not any(proxy.client.outbox.events for site in self._oracle.sites for proxy in site.proxies)
+
+    def picture(self, now_s: float) -> str:
+        """How everybody is, for whoever asks why it is not settled or equal."""
+        return ", ".join(text for site in self._oracle.sites for text in _picture(site, now_s))
+
+    def note(self) -> None:
+        """Take what everybody holds in the end into the trace."""
+        for site in self._oracle.sites:
+            for process in (*site.agents, *site.proxies):
+                if process.generation:
+                    table = process.table
+                    process.loop.note(int.from_bytes(table.root(0), "big"), table.records, table.ended)
+
+    # -- what is demanded ----------------------------------------------------------------------------------------
+
+    def judge(self, now_s: float) -> None:
+        """Look at every login that is not over. Raises Broken."""
+        for site in self._oracle.sites:
+            for life in site.lives.values():
+                if now_s < life.expires_s - self._oracle.doubt_s:
+                    for state in {state_of(table, life.login_id) for table in _tables(site)}:
+                        self._judge_life(life, state)
+            self._judge_barriers(site, now_s)
+            for key in site.by_key:
+                self._judge_key(site, key, now_s)
+
+    def _judge_life(self, life: Life, state: State) -> None:
+        checks = self._oracle.checks
+        checks["back"] += bool(life.ends)
+        checks["lost"] += 1
+        if any(end.holds for end in life.ends):
+            if state == State.ALIVE:
+                raise Broken("back", f"{life} was ended and is alive")
+        elif life.made.holds and state == State.ABSENT:
+            raise Broken("lost", f"{life} is in a table no more")
+        if not life.ends and not life.doubtful and state not in (State.ALIVE, State.ABSENT):
+            raise Broken("lost", f"{life} was ended by nobody, and is {state.name}")
+
+    def _judge_barriers(self, site: Site, now_s: float) -> None:
+        """Every login of a user that was surely made before a logout of that user is over."""
+        table = site.agents[0].agent.table
+        for logout in site.logouts:
+            if logout.user is None or not logout.witness.holds:
+                continue
+            for life in site.lives.values():
+                if life.user == logout.user and life.made_s < logout.at_s - self._oracle.doubt_s:
+                    self._oracle.checks["back"] += 1
+                    record = table.record(life.login_id)
+                    if record is not None and record.state == State.ALIVE and now_s < life.expires_s:
+                        if record.login.login_at > table.barrier(life.user):
+                            raise Broken("back", f"{life} survives a logout of its user made later")
+
+    def _judge_key(self, site: Site, key: str, now_s: float) -> None:
+        """All proxies show the same, and whoever was active of late."""
+        oracle = self._oracle
+        oracle.checks["unequal"] += 1
+        shown = [proxy.lookup(key, touch=False) for proxy in site.proxies]
+        login_ids = {None if session is None else session.login_id for session in shown}
+        lives = [life for life in site.by_key[key] if not _over(life)]
+        near = any(self._near_its_end(life, now_s) for life in lives)
+        if len(login_ids) > 1 and not near:
+            raise Broken("unequal", f"proxies show {sorted(map(str, login_ids))} under {key}")
+        if len(lives) != 1 or near:
+            return
+        (life,) = lives
+        last_s, idle_s = life.last_known_s, oracle.options.idle_timeout_s
+        if last_s is None or life.ends or life.doubtful or now_s > life.expires_s:
+            return
+        oracle.checks["early"] += 1
+        if None in login_ids and now_s < last_s + idle_s - self._slack_s:
+            raise Broken("early", f"{life}, active {now_s - last_s:.1f} s ago, is not shown everywhere")
+
+    @property
+    def _slack_s(self) -> float:
+        """What activity may be old at another proxy: an interval of reporting, and what clocks differ."""
+        return max(5.0, self._oracle.options.idle_timeout_s / 20) + 1.0 + self._oracle.doubt_s
+
+    def _near_its_end(self, life: Life, now_s: float) -> bool:
+        """Whether a clock may say that it is over, and another that it is not."""
+        if abs(now_s - life.expires_s) <= self._oracle.doubt_s + 1.0:
+            return True
+        idle_s = self._oracle.options.idle_timeout_s
+        return any(
+            -self._slack_s <= now_s - at_s - idle_s <= self._slack_s
+            for at_s in (life.last_s, *(at_s for _, at_s in life.by_proxy.values()))
+        )
+
+
+def _over(life: Life) -> bool:
+    return any(end.holds for end in life.ends)
+
+
+def _settled(site: Site) -> bool:
+    masters = [agent for agent in site.agents if agent.role == Role.MASTER]
+    if len(masters) != 1:
+        return False
+    if len(site.agents) == 2 and masters[0].agent.service.slave is None:
+        return False
+    return all(proxy.client.synchronised for proxy in site.proxies)
+
+
+def _tables(site: Site) -> Iterator[Table]:
+    yield from (agent.table for agent in site.agents)
+    yield from (proxy.table for proxy in site.proxies)
+
+
+def _roots(site: Site, now_s: float) -> set[bytes]:
+    return {table.root(cut_min(now_s)) for table in _tables(site)}
+
+
+def _picture(site: Site, now_s: float) -> Iterator[str]:
+    for agent in site.agents:
+        root = agent.table.root(cut_min(now_s)).hex()[:4]
+        yield f"{agent.name} {agent.role.name} term {agent.agent.election.term} root {root}"
+    for proxy in site.proxies:
+        how = "served" if not proxy.client.isolated else f"isolated {proxy.client.last_refusal}".strip()
+        root = proxy.table.root(cut_min(now_s)).hex()[:4]
+        yield f"{proxy.name} {how} outbox {proxy.client.outbox.events} root {root}"
