@@ -92,7 +92,7 @@ class CookieSettings:
     key_files: tuple[str, ...] = setting(
         settings.files(limits.COOKIE_KEYS_MAX),
         "Keys made by `proxyagent keygen`, relative to this file, newest first: the first writes, all are read. The "
-        "same at every proxy. Empty: no failover cookie.",
+        "same in every program with browsers. Empty: no failover cookie.",
         default=(), bounds=f"up to {limits.COOKIE_KEYS_MAX} files",
     )  # fmt: skip
     name: str = setting(

@@ -19,6 +19,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from protocol.io.clock import read_clock
@@ -31,7 +32,7 @@ from proxyagent.core.client import Client
 from proxyagent.core.inputs import GivenAttributes
 from proxyagent.core.outbox import Level
 from proxyagent.core.settings import Dice
-from proxyagent.dialling import Site, site_of
+from proxyagent.dialling import Site, ring_of, site_of
 from proxyagent.errors import Closed, ConfigurationError, NotAcknowledged
 from proxyagent.failover_cookies import FailoverCookies
 from proxyagent.notices import Resynced
@@ -261,7 +262,8 @@ async def open_proxy_agent(
 def _load(config: str | os.PathLike[str] | None, id: str | None, site: str | None) -> Site:
     try:
         setup = configs.load(None if config is None else os.fspath(config), id=id, site=site)
-        return site_of(setup, configs.read_secret(setup), random.SystemRandom().getrandbits(64), __version__)
+        found = site_of(setup, configs.read_secret(setup), random.SystemRandom().getrandbits(64), __version__)
+        return attrs.evolve(found, ring=ring_of(setup))
     except MistakesFound as found:
         raise ConfigurationError.of(found) from None
 

@@ -4,7 +4,8 @@ Rules of this file:
 
 - A key is 64 bytes, taken from its file as they are. A longer file counts by its first 64 bytes, with a warning.
 - A shorter one is refused unless compatibility with IBM's rule is asked for: that rule fills up with zeros.
-- A file is made with mode 0600 and never overwritten. Its content stands in no error and no repr.
+- A file is read under the rules of the secret's, from where a service manager put it too (protocol.io.secret_file).
+- It is made with mode 0600 and never overwritten. Its content stands in no error and no repr.
 
 Theory. A256CBC-HS512 authenticates with bytes 1 to 32 and encrypts with bytes 33 to 64. A pass-phrase of up to 32
 bytes, filled up with zeros, leaves the AES key all zero: anybody reads such a cookie without knowing the phrase, and
@@ -20,12 +21,11 @@ import stat
 
 import attrs
 
+from protocol.io import secret_file
 from protocol.limits import COOKIE_KEY_BYTES
 from protocol.mistakes import Mistake, MistakesFound
 
 _AES_KEY = slice(COOKIE_KEY_BYTES // 2, COOKIE_KEY_BYTES)
-_OTHERS = 0o777 & ~0o640
-"""The permission bits that a key file of a proxy must not have, as for the secret."""
 
 
 @attrs.frozen
@@ -74,18 +74,19 @@ def read(path: str, *, padded: bool = False, private: bool = True) -> CookieKey:
     Raises MistakesFound, one line that says what to do. Blocks on the disk.
     """
     try:
-        with open(path, "rb") as file:
+        with open(secret_file.readable(path), "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             raw = file.read(COOKIE_KEY_BYTES + 1)
     except OSError as error:
         raise _mistake(path, os.strerror(error.errno) if error.errno else str(error)) from None
-    if mode & _OTHERS and private:
+    others = secret_file.open_to_others(secret_file.readable(path), mode)
+    if others and private:
         raise _mistake(path, f"mode {mode:04o} opens it to others; run: chmod 0600 {path}")
     try:
         key = fitted(raw, padded=padded)
     except ValueError as error:
         raise _mistake(path, str(error)) from None
-    if mode & _OTHERS:
+    if others:
         key = attrs.evolve(key, warnings=(*key.warnings, f"mode {mode:04o} opens it to others"))
     return key
 

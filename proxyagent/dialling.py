@@ -61,10 +61,7 @@ class Site:
 
 
 def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str) -> Site:
-    """Everything for one ProxyAgent. Reads files.
-
-    Raises ConfigurationError for a certificate that cannot be used, MistakesFound for such a key of cookies.
-    """
+    """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
     entries = setup.agents  # of the own site, in the order of their ids; other sites never stand in by themselves
     identity = Identity(
         "proxy",
@@ -86,12 +83,15 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
         return await dial(host, port, identity, contexts, timeout_s)
 
     hosts = tuple(addresses.join(host, port) for host, port in where)
-    cookie = setup.configuration.cookie
-    return Site(_settings(setup, secrets, entries), dial_place, hosts, _ring(setup, cookie), cookie.name)
+    return Site(_settings(setup, secrets, entries), dial_place, hosts, cookie_name=setup.configuration.cookie.name)
 
 
-def _ring(setup: ProxySetup, settings: CookieSettings) -> KeyRing | None:
-    """The keys of the failover cookie, where the file names some."""
+def ring_of(setup: ProxySetup) -> KeyRing | None:
+    """The keys of the failover cookie, where the file names some: for programs that speak with browsers. Reads files.
+
+    Raises ConfigurationError where joserfc is missing, MistakesFound for a key that cannot be used.
+    """
+    settings = setup.configuration.cookie
     if not settings.key_files:
         return None
     check_installed()

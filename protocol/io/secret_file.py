@@ -39,7 +39,7 @@ def read(path: str) -> Secrets:
     Raises MistakesFound, one line that says what to do, when it is missing, unreadable, open to others, or weak.
     Blocks on the disk.
     """
-    path = _readable(path)
+    path = readable(path)
     with _one_line(path), open(path, "rb") as file:
         status = os.fstat(file.fileno())
         _check_mode(path, status.st_mode)
@@ -131,7 +131,7 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def _readable(path: str) -> str:
+def readable(path: str) -> str:
     """The path itself, or where the service manager put a copy of the file for this process (LoadCredential)."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     handed_over = os.path.join(folder, os.path.basename(path))
@@ -143,8 +143,13 @@ def _readable(path: str) -> str:
 def _check_mode(path: str, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise _mistake(path, "it is not a file")
-    if stat.S_IMODE(mode) & _OTHERS and not _kept_by_service_manager(path):
+    if open_to_others(path, mode):
         raise _mistake(path, f"mode {stat.S_IMODE(mode):04o} opens it to others; run: chmod 0600 {path}")
+
+
+def open_to_others(path: str, mode: int) -> bool:
+    """Whether the mode of a file with something secret lets others in, and no service manager keeps them away."""
+    return bool(stat.S_IMODE(mode) & _OTHERS) and not _kept_by_service_manager(path)
 
 
 def _kept_by_service_manager(path: str) -> bool:

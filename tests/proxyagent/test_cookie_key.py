@@ -106,6 +106,15 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert cookie_key.read(str(path)) == cookie_key.CookieKey(RANDOM)
 
 
+def test_a_service_manager_may_hand_a_key_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under $CREDENTIALS_DIRECTORY any mode will do; and there it is looked for where its own place has none."""
+    (tmp_path / "cookie.key").write_bytes(RANDOM)
+    (tmp_path / "cookie.key").chmod(0o444)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert cookie_key.read(str(tmp_path / "cookie.key")) == cookie_key.CookieKey(RANDOM)
+    assert cookie_key.read("/nowhere/cookie.key") == cookie_key.CookieKey(RANDOM)
+
+
 def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path) -> None:
     """Missing, a folder, or short: each names the file."""
     (tmp_path / "short").write_bytes(b"short")

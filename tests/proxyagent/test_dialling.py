@@ -9,14 +9,19 @@ import proxyagent
 from protocol.io.link import LinkFailed
 from protocol.mistakes import MistakesFound
 from proxyagent import config as configs
+from proxyagent.cookie import KeyRing
 from proxyagent.cookie_key import make
 from proxyagent.core.settings import AgentName
-from proxyagent.dialling import Site, site_of
+from proxyagent.dialling import Site, ring_of, site_of
 
 
 def made(file: Path) -> Site:
     setup = configs.load(str(file), id="p1")
     return site_of(setup, configs.read_secret(setup), 1, "test")
+
+
+def ring(file: Path) -> KeyRing | None:
+    return ring_of(configs.load(str(file), id="p1"))
 
 
 def test_only_own_agents_are_dialled(file: Path) -> None:
@@ -46,15 +51,15 @@ def test_settings_are_those_of_the_file(file: Path) -> None:
 
 def test_without_key_files_there_is_no_cookie(file: Path) -> None:
     """And where they are named, they are read in order, relative to the file; what is doubtful about them is kept."""
-    assert made(file).ring is None
+    assert ring(file) is None
     make(str(file.parent / "new.key"))
     (file.parent / "old.key").write_bytes(b"x" * 65)
     (file.parent / "old.key").chmod(0o600)
     file.write_text(file.read_text() + '[cookie]\nkey_files = ["new.key", "old.key"]\nname = "sso"\n')
-    site = made(file)
-    assert site.ring is not None and site.cookie_name == "sso"
-    assert site.ring.keys == ((file.parent / "new.key").read_bytes(), b"x" * 64)
-    assert len(site.ring.warnings) == 1 and site.ring.warnings[0].startswith("old.key: it has more than 64 bytes")
+    found = ring(file)
+    assert found is not None and made(file).cookie_name == "sso"
+    assert found.keys == ((file.parent / "new.key").read_bytes(), b"x" * 64)
+    assert len(found.warnings) == 1 and found.warnings[0].startswith("old.key: it has more than 64 bytes")
 
 
 def test_a_key_that_does_not_protect_is_a_configuration_error(file: Path) -> None:
@@ -63,16 +68,19 @@ def test_a_key_that_does_not_protect_is_a_configuration_error(file: Path) -> Non
     text = file.read_text()
     file.write_text(text + '[cookie]\nkey_files = ["cookie.key"]\n')
     with pytest.raises(MistakesFound, match="No such file"):
-        made(file)
+        ring(file)
+    with pytest.raises(proxyagent.ConfigurationError, match="No such file"):
+        proxyagent.BlockingProxyAgent(str(file), id="p1")
+    assert made(file).ring is None, "what has no browsers needs no key"
     key.write_bytes(b"This is only a test key!")
     with pytest.raises(MistakesFound, match="opens it to others"):
-        made(file)
+        ring(file)
     key.chmod(0o600)
     with pytest.raises(MistakesFound, match=r"AES key .* all zero"):
-        made(file)
+        ring(file)
     file.write_text(text + '[cookie]\nkey_files = ["cookie.key"]\ncompatibility = "iag"\n')
-    site = made(file)
-    assert site.ring is not None and site.ring.keys[0].startswith(b"This is only a test key!\0")
+    found = ring(file)
+    assert found is not None and found.keys[0].startswith(b"This is only a test key!\0")
 
 
 async def test_a_dial_to_nobody_fails_with_its_kind(file: Path) -> None:
