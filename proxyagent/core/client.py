@@ -57,9 +57,7 @@ class Client:
         self.conversation: Conversation | None = None
         self.isolated = True
         self.last_refusal = ""
-        self.agents_found = 0
-        self.pauses = 0
-        self.resynced = 0
+        self.agents_found = self.pauses = self.resynced = 0
         self._now = now
         self._dice = dice
         self._progress = Progress()
@@ -87,8 +85,9 @@ class Client:
 
     def step(self, event: events.Event, now: Now) -> Commands:
         """Take in one event; returns what to do, in order."""
-        self._now = now
         self.notice_pause(now)
+        self.cache.shown.slept(self._now, now)
+        self._now = now
         out = self._route(event, now)
         out.extend(commands.Notify(notice) for notice in self.endings.take())
         self._wake(now)
@@ -337,6 +336,8 @@ class Client:
         """Draw a new epoch when this process has stood still: it may have been copied meanwhile."""
         if now.boot_ms <= self._pause_after_ms:
             return
+        self.cache.shown.slept(self._now, now)
+        self._now = now
         self.pauses += 1
         self.cache.new_epoch(self._dice.getrandbits(64))
         self._punctuality.late((now.boot_ms - self._pause_after_ms) / 1000 + PAUSE_S, now)

@@ -7,7 +7,8 @@ Rules of this file:
 - A session is quiet until `quiet_until_s`: until then it is surely alive, and a look-up only notes `seen_s`. So a
   touch is reported at once, then at most once an interval, and the wheel brings each session back for the last one.
 - Times here are monotonic seconds, since a look-up reads only that clock; the table's are cluster time. The one slews
-  by at most 5 ms a second against the other, and a session is judged anew at least once an interval.
+  by at most 5 ms a second against the other, and a session is judged anew at least once an interval. Only the other
+  counts a suspended machine's time: whoever notices that says so (`slept`).
 
 A session that falls idle by what is known here becomes a question, asked once: somebody else may have seen activity
 that has not got here (DESIGN section 3, idle death).
@@ -25,6 +26,9 @@ from proxyagent.session import Session
 
 TOUCH_INTERVAL_S_MIN = 5.0
 """One session's activity is reported at most once in a 20th of its idle timeout, and never more often than this."""
+
+SUSPENDED_S_MIN = 0.1
+"""Less is the rounding of clocks: the boot clock counts suspend, the monotonic one does not."""
 
 SESSIONS_MAX = 262_144
 """Sessions at hand. Beyond it those that came first make room; the table still knows them."""
@@ -85,6 +89,15 @@ class Shown:
             self._outbox.put_touch(session.origin, session.sequence, seen_ms)
             session.seen_s = 0.0
             self.settle(session, now, now_ms)
+
+    def slept(self, before: Now, now: Now) -> None:
+        """Between two readings the machine may have been suspended: what was seen by then is older than it looks."""
+        suspended_s = (now.boot_ms - before.boot_ms) / 1000 - (now.monotonic_s - before.monotonic_s)
+        if suspended_s < SUSPENDED_S_MIN:
+            return
+        for session in self.sessions.values():
+            if session.seen_s:
+                session.seen_s -= suspended_s
 
     def hide(self, session: Session, now_ms: int) -> None:
         """The table shows this session no more; when it is for its idleness, that is worth a question."""

@@ -1,6 +1,7 @@
 """Sessions at hand: quiet times, coalesced touches, idle questions."""
 
 from protocol import messages as wire
+from protocol.stamp import Now
 from proxyagent.core.shown import SESSIONS_MAX, deadline_ms, session_of
 from tests.proxyagent.core.bench import Bench
 
@@ -38,6 +39,17 @@ def test_touches_are_coalesced_and_the_last_one_counts() -> None:
         bench.hear(bench.heartbeat(echo=True))
     record = bench.client.cache.table.held("10.0.0.1")[0]
     assert abs(record.active_at - last_ms) <= 20
+
+
+def test_a_suspended_machine_makes_nobody_younger() -> None:
+    """What was seen just before the machine slept for an hour is an hour old afterwards, and the session idle."""
+    bench = served()
+    bench.login("10.0.0.1", idle_timeout_s=600)
+    assert bench.lookup("10.0.0.1") is not None
+    monotonic_s, boot_ms, wall_ms = bench.now
+    bench.now = Now(monotonic_s, boot_ms + 3_600_000, wall_ms + 3_600_000)
+    bench.run_s(1.0)
+    assert bench.lookup("10.0.0.1") is None
 
 
 def test_the_first_touch_after_a_silence_leaves_at_once() -> None:
