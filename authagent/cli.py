@@ -206,6 +206,15 @@ def drop(options: Options, /) -> None:
     click.echo(secret_verb.drop(_flags(options)))
 
 
+@cli.command(epilog="Example: authagent passwd --config /etc/authagent/authagent.toml")
+@click.pass_obj
+def passwd(options: Options, /) -> None:
+    """Set the password of the status page; asks for it, or reads one line of standard input."""
+    from authagent import passwd as verb
+
+    click.echo(verb.run(_flags(options)))
+
+
 # -- the running agent --------------------------------------------------------------------------------------------
 
 

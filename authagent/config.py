@@ -53,6 +53,8 @@ class AgentSetup:
     """Empty: standard error."""
     http: str = ""
     """Where HTTP is served, HOST:PORT; empty: nowhere."""
+    admin_path: str = ""
+    """Where the hash of the page's password is, if there is one."""
 
     @property
     def site(self) -> str:
@@ -128,12 +130,18 @@ def setup(found: Configuration, flags: Flags, around: Surroundings, is_own: IsOw
         secret_path=secret_path(found, state),
         log_path=places.beside(found.path, found.logging.path) if found.logging.path else "",
         http=_http(found, places.given(flags.http, ("AUTHAGENT_HTTP",), around)),
+        admin_path=admin_path(found, state),
     )
 
 
 def secret_path(found: Configuration, state: str) -> str:
     """The secret file: beside the configuration file, or in the state folder when there is no such file."""
     return places.beside(found.path or f"{state}/", found.security.secret_file)
+
+
+def admin_path(found: Configuration, state: str) -> str:
+    """The file with the hash of the page's password, beside the secret."""
+    return places.beside(found.path or f"{state}/", found.http.admin_file)
 
 
 def read_secret(made: AgentSetup) -> Secrets:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import attrs
 
-from authagent import __version__, certificate, config
+from authagent import __version__, admin_password, certificate, config
 from authagent.config import AgentSetup, Flags
-from protocol import secret
+from protocol import addresses, secret
 from protocol.configuration import AuthAgentEntry, Configuration
 from protocol.handshake import Identity
 from protocol.io.log import Log
 from protocol.io.tls import Tls, TlsError, from_files, self_made
+from protocol.mistakes import Mistake, MistakesFound
 
 
 @attrs.frozen
@@ -86,6 +87,7 @@ def read(flags: Flags, incarnation: int) -> Setup:
     """Read file, secret and certificates. Raises MistakesFound or TlsError, one line each. Blocks on the disk."""
     made = config.load(flags)
     secrets = config.read_secret(made)
+    _check_password(made)
     identity = Identity(
         kind="agent",
         site=made.site,
@@ -96,6 +98,16 @@ def read(flags: Flags, incarnation: int) -> Setup:
         secrets=secrets,
     )
     return Setup(made, identity, _tls(made), _own_certificate(made))
+
+
+def _check_password(made: AgentSetup) -> None:
+    """Off loopback the page is for those who can sign in. Raises MistakesFound. Blocks on the disk."""
+    if not made.http:
+        return
+    host, _ = addresses.split(made.http)
+    if not admin_password.read(made.admin_path) and not addresses.is_loopback(host):
+        text = f"{made.http} is not loopback, and there is no password for the status page: run authagent passwd, once"
+        raise MistakesFound(made.configuration.path, [Mistake("[http] listen", text)])
 
 
 def _own_certificate(made: AgentSetup) -> bytes:

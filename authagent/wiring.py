@@ -13,6 +13,7 @@ import datetime
 import gc
 import os
 import random
+import secrets
 import signal
 import sys
 import traceback
@@ -30,6 +31,7 @@ from authagent.config import Flags
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice, Settings
 from authagent.listener import ListenError
+from authagent.page.history import History, sample
 from authagent.server import Server
 from authagent.setup import Setup
 from authagent.store import Store, StoreUnusable, open_store
@@ -49,6 +51,7 @@ from protocol.stamp import Now
 from protocol.table import Table
 
 if TYPE_CHECKING:
+    from authagent.page.routes import Page
     from protocol.io.http.guard import App
 
 SLICE_RECORDS = 500
@@ -121,6 +124,8 @@ class _Program:
         self._server.carry_out = self._handler.for_partner
         self._server.on_role = self._tell_role
         self._manager = from_environment()
+        self._history = History()
+        self._page: Page | None = None
         self._http = HttpDoor(self._http_place, self._http_application, log)
         self._reloading = trio.Lock()
         self._serving = False
@@ -196,11 +201,12 @@ class _Program:
                     self._all.cancel()
 
     async def _upkeep(self) -> None:
-        """Once a second: lines that were held back, sessions that timed out, since when something is wrong."""
+        """Once a second: lines held back, sessions timed out, since when something is wrong, the page's curves."""
         while True:
             self._log.settle()
             self._server.tally.timeouts(self._server.agent.table.watch_timeouts())
             self._handler.problems()
+            self._history.add(sample(self._server.agent, self._server.tally, trio.current_time()))
             await trio.sleep(UPKEEP_S)
 
     def _tell_role(self, role: Role, term: int) -> None:
@@ -219,8 +225,13 @@ class _Program:
 
     def _http_application(self) -> "App":
         from authagent.http.server import application  # late: it needs the extra `http`
+        from authagent.page.routes import Page
+        from authagent.page.sign_in import Gate
 
-        return application(self._server, self._handler, self._http)
+        if self._page is None:
+            gate = Gate(lambda: self._server.setup, partial(secrets.token_urlsafe, 32), self._log)
+            self._page = Page(self._server, self._handler, self._history, gate)
+        return application(self._server, self._handler, self._http, self._page.routes())
 
     # -- reloading ------------------------------------------------------------------------------------------------
 

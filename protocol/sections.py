@@ -222,6 +222,12 @@ class HttpSettings:
         default="",
     )
     key: str = setting(settings.text, "Private key (PEM) of that certificate.", default="")
+    admin_file: str = setting(
+        settings.text,
+        "Where `authagent passwd` puts the hash of the page's password, relative to this file. Without it the page may "
+        "be read on loopback and changes nothing, and is not served elsewhere.",
+        default="admin",
+    )
 
 
 @attrs.frozen(kw_only=True)

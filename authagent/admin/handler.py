@@ -18,6 +18,7 @@ from authagent.admin.logout import Logout
 from authagent.admin.problems import Facts, Onsets, Problem, problems
 from authagent.admin.status import At, status
 from authagent.admin.switch import Switch
+from authagent.admin.view import to_partner, view_of
 from authagent.server import Server
 from protocol.io.control import Answer, Request
 from protocol.io.control_client import ControlError, ExitCode
@@ -61,8 +62,16 @@ class Handler:
 
     async def for_partner(self, body: bytes) -> bytes:
         """What the partner hands over; the answer is JSON, an error included."""
-        verbs = {"logout": Logout(self.server, self.facts).here, "switch": Switch(self.server).for_partner}
+        verbs = {
+            "logout": Logout(self.server, self.facts).here,
+            "switch": Switch(self.server).for_partner,
+            "view": self._view,
+        }
         return await asking.carry_out(body, verbs)
+
+    async def _view(self, question: dict[str, Any]) -> dict[str, Any]:
+        """For the slave's status page: what only this agent knows."""
+        return to_partner(view_of(self.status()))
 
     def problems(self) -> list[Problem]:
         """What is wrong now. To be asked about once a second, so that it is known since when."""

@@ -23,9 +23,9 @@ from protocol.io.http.metrics import metrics_route
 from protocol.io.http_door import HttpDoor
 
 
-def application(server: Server, handler: Handler, door: HttpDoor) -> App:
-    """The agent's HTTP: an ASGI application without a life of its own (no lifespan)."""
-    return Starlette(routes=routes(server, handler, door))
+def application(server: Server, handler: Handler, door: HttpDoor, page: Sequence[BaseRoute]) -> App:
+    """The agent's HTTP: an ASGI application without a life of its own (no lifespan). `page` are the page's routes."""
+    return Starlette(routes=[*routes(server, handler, door), *page])
 
 
 def routes(server: Server, handler: Handler, door: HttpDoor) -> Sequence[BaseRoute]:

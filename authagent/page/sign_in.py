@@ -1,0 +1,174 @@
+"""Who may see the page and act on it: the password, the cookie that stands for it, and forms that are ours.
+
+Rules of this file:
+
+- With a password the page is for those who show it. Without one it may be read on loopback, where it must be asked for
+  by a loopback name: a web site that lets its own name lead to 127.0.0.1 does not get it (DNS rebinding).
+- A POST must come from a page of ours: by its Origin, and by a token that only our pages know.
+- Guesses are checked one at a time, in another thread; few may wait. A wrong one is told late, and counted.
+- The cookie is HttpOnly and SameSite=Strict, under TLS Secure with the prefix that binds it to this host.
+"""
+
+from collections.abc import Callable
+from hmac import compare_digest
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import trio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from authagent import admin_password
+from authagent.page.attempts import DELAY_S, Attempts
+from authagent.page.listing import Visitor
+from authagent.page.sign_ins import LIFETIME_S, SignIns
+from authagent.setup import Setup
+from protocol import addresses
+from protocol.io.log import Log
+from protocol.mistakes import MistakesFound
+
+GUESSES_WAITING_MAX = 8
+"""At a tenth of a second each nobody waits for long, and the others are told to come again."""
+
+FORM_COOKIE = "authagent-form"
+FIELDS_MAX = 8
+
+
+class Refused(Exception):
+    """Why a request is not carried out; `status` is that of HTTP."""
+
+    def __init__(self, status: int, text: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@attrs.define
+class Gate:
+    """Lets in and signs in. `draw` makes a token that nobody can guess."""
+
+    setup: Callable[[], Setup]
+    draw: Callable[[], str]
+    log: Log
+    attempts: Attempts = attrs.field(factory=Attempts)
+    sign_ins: SignIns = attrs.field(factory=SignIns)
+    _turn: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+
+    # -- who is there ------------------------------------------------------------------------------------------------
+
+    async def visitor(self, request: Request) -> Visitor | None:
+        """Who asks; None for one who must sign in first. Raises Refused where nobody could."""
+        on_loopback = _is_loopback_name(addresses.split(self.setup().made.http)[0])
+        if on_loopback and not _is_loopback_name(request.url.hostname or ""):
+            raise Refused(421, "on loopback this page answers to 127.0.0.1, [::1] and localhost only")
+        password_hash = await self.password_hash()
+        if not password_hash and on_loopback:
+            return Visitor()
+        signed_in = self.sign_ins.find(request.cookies.get(_cookie(request), ""), trio.current_time())
+        return None if signed_in is None else Visitor(token=signed_in.form_token)
+
+    async def password_hash(self) -> str:
+        """The hash as the file has it now; empty where there is none. Raises Refused for a file that cannot be used."""
+        try:
+            found = await trio.to_thread.run_sync(admin_password.read, self.setup().made.admin_path)
+        except MistakesFound as error:
+            self.log.warning("page.password_unusable", error=str(error))
+            raise Refused(503, "the admin file cannot be used; the log says why") from None
+        self.sign_ins.keep(found)
+        return found
+
+    def lasts(self, request: Request, visitor: Visitor) -> Callable[[], bool]:
+        """Whether a visitor is still let in, to be asked again and again; an open page alone keeps nobody signed in."""
+        token, now_s = request.cookies.get(_cookie(request), ""), trio.current_time
+        return lambda: not visitor.may_act or self.sign_ins.is_open(token, now_s())
+
+    # -- forms -------------------------------------------------------------------------------------------------------
+
+    async def form(self, request: Request, token: str) -> dict[str, str]:
+        """The fields of a form of ours. Raises Refused for one that is not."""
+        origin = request.headers.get("origin", "")
+        same = urlsplit(origin).netloc == request.url.netloc and urlsplit(origin).scheme == request.url.scheme
+        if not same:
+            raise Refused(403, "this form did not come from this page")
+        try:
+            fields = parse_qs((await request.body()).decode(), max_num_fields=FIELDS_MAX, strict_parsing=True)
+        except ValueError:
+            raise Refused(400, "this is no form of this page") from None
+        given = {name: values[0] for name, values in fields.items()}
+        if not token or not compare_digest(given.pop("token", "").encode(), token.encode()):
+            raise Refused(403, "this form is of an earlier visit: load the page again")
+        return given
+
+    def form_token(self, request: Request) -> str:
+        """The token of the form that asks for the password, from before anybody is signed in; empty for a stranger."""
+        return request.cookies.get(FORM_COOKIE, "")
+
+    def give_form_token(self, request: Request, response: Response, token: str) -> None:
+        """Have the browser send it back with the form."""
+        _set_cookie(response, request, FORM_COOKIE, token)
+
+    # -- signing in and out ------------------------------------------------------------------------------------------
+
+    async def sign_in(self, request: Request, password: str, response: Response) -> None:
+        """Check a guess and give the browser its cookie. Raises Refused with what to tell."""
+        address = address_of(request)
+        self._refuse_locked(address)
+        if self._turn.statistics().tasks_waiting >= GUESSES_WAITING_MAX:
+            raise Refused(429, "too many are signing in: try again in a moment", 1.0)
+        password_hash = await self.password_hash()
+        async with self._turn:
+            self._refuse_locked(address)
+            right = bool(password_hash) and await trio.to_thread.run_sync(
+                admin_password.is_right, password_hash, password
+            )
+            if not right:
+                self._count_wrong(address)
+        if not right:
+            await trio.sleep(DELAY_S)
+            raise Refused(403, "That is not the password.")
+        self.attempts.right(address)
+        token = self.draw()
+        self.sign_ins.open(token, self.draw(), trio.current_time())
+        _set_cookie(response, request, _cookie(request), token)
+        self.log.note("page.signed_in", address=address)
+
+    def sign_out(self, request: Request, response: Response) -> None:
+        """End this browser's sign-in."""
+        name = _cookie(request)
+        self.sign_ins.close(request.cookies.get(name, ""))
+        self.log.note("page.signed_out", address=address_of(request))
+        response.delete_cookie(name, path="/", secure=_is_secure(request), httponly=True, samesite="strict")
+
+    def _refuse_locked(self, address: str) -> None:
+        locked_s = self.attempts.locked_s(address, trio.current_time())
+        if locked_s:
+            text = f"Too many wrong passwords. Nobody can sign in for {locked_s:.0f} s."
+            raise Refused(429, text, locked_s)
+
+    def _count_wrong(self, address: str) -> None:
+        if self.attempts.wrong(address, trio.current_time()):
+            self.log.alarm("page.locked", address=address, wrong=self.attempts.wrong_total)
+        else:
+            self.log.warning("page.wrong_password", address=address)
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; a reverse proxy's where there is one."""
+    return request.client.host if request.client else ""
+
+
+def _is_loopback_name(host: str) -> bool:
+    return addresses.is_loopback(host.strip("[]"))
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https"
+
+
+def _cookie(request: Request) -> str:
+    return "__Host-authagent" if _is_secure(request) else "authagent"
+
+
+def _set_cookie(response: Response, request: Request, name: str, value: str) -> None:
+    secure, most_s = _is_secure(request), int(LIFETIME_S)
+    response.set_cookie(name, value, max_age=most_s, path="/", secure=secure, httponly=True, samesite="strict")
