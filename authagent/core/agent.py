@@ -290,7 +290,7 @@ class Agent:
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
-                return self.service.take(peer, changes, message.payload, peer.site, self.duty.now_ms(now))
+                return self.service.take(peer, changes, message.payload, peer.site, self.duty.now_ms(now), "Bulk")
             case Acknowledgement():
                 return self.duty.acknowledged(peer, message, now)
             case IdleQuestion():

@@ -63,10 +63,16 @@ class PersistTerm:
 
 @attrs.frozen
 class Tell:
-    """Changes that were news here: for the log of sessions and the statistics. `source` is who reported them."""
+    """Changes that were news here: for the log of sessions, the statistics, and whoever asks what happened.
+
+    `source` is who reported them, `message` the name of the message that brought them, empty where none did, and
+    `payloads` are the changes as they were stored.
+    """
 
     source: str
     changes: Changes
+    message: str = ""
+    payloads: tuple[bytes, ...] = ()
 
 
 @attrs.frozen

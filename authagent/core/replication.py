@@ -57,23 +57,30 @@ class Replication:
     # -- changes --------------------------------------------------------------------------------------------------
 
     def take(
-        self, changes: Changes, payload: bytes | None, site: str, source: int | None, name: str, now_ms: int
+        self,
+        changes: Changes,
+        payload: bytes | None,
+        site: str,
+        source: int | None,
+        name: str,
+        now_ms: int,
+        message: str = "",
     ) -> list[Command]:
         """Merge a batch and pass on what was news.
 
         `payload` is the encoded batch where it came encoded, `source` the link it came over (None: made here), `name`
-        who said it, for the log.
+        who said it and `message` in which words, for the log.
         """
         merged = self.table.merge(changes, now_ms)
         commands: list[Command] = []
         if merged.changed:
-            pieces = [payload] if payload is not None else codec.encode_payloads(changes)
+            pieces = (payload,) if payload is not None else tuple(codec.encode_payloads(changes))
             commands += [self._keep(piece, site, source) for piece in pieces]
-            commands.append(Tell(name, changes))
+            commands.append(Tell(name, changes, message, pieces))
         if self.log.log_id and (changes.marks or changes.barriers):  # one agent of a site is enough, and it serves
             further = acts.marked(self.table, changes)
             if further:
-                commands += self.take(further, None, site, None, name, now_ms)
+                commands += self.take(further, None, site, None, name, now_ms, message)
         return commands
 
     def _keep(self, payload: bytes, site: str, source: int | None) -> Command:

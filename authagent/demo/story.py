@@ -107,6 +107,7 @@ class Play:
         yield "authagent switch, twice", self.switch_masters
         yield "cut the two agents apart", self.cut_apart
         yield "heal the cut", self.heal
+        yield "authagent explain bob", self.explain
         yield "stop both agents", self.stop_agents
         yield "start both with empty disks", self.start_empty
         yield "log out everywhere", self.log_out_everywhere
@@ -197,6 +198,17 @@ class Play:
         seconds = trio.current_time() - healed
         await self._check()
         return Seen("one master; carol and dave are in, bob and erin out, everywhere", f"{seconds:.1f} s, tables equal")
+
+    async def explain(self) -> Seen:
+        """Why is bob out? Both agents are asked, and tell how they heard of it."""
+        began = trio.current_time()
+        told = json.loads(await self._authagent("explain", "bob", "--json", "--id", "2"))
+        last = told["sessions"][-1]
+        if last["ended"] != "logged_out" or sorted(told["told_by"]) != ["1", "2"]:
+            raise StepFailed("bob's session ended by a logout, told by both agents", json.dumps(last))
+        events = "event" if len(last["events"]) == 1 else "events"
+        text = f"began at {last['proxy']}, {len(last['events'])} {events}, ended: {last['ended']}"
+        return Seen(text, _ms(trio.current_time() - began))
 
     async def stop_agents(self) -> Seen:
         """With no agent at all, proxies serve whom they know, and log newcomers in."""

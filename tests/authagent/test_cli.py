@@ -37,13 +37,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
     made: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
     def recorder(name: str) -> Any:
-        def record(options: dict[str, Any], question: dict[str, Any] | None = None, **more: Any) -> int:
-            made.append((name, {shared: options[shared] for shared in SHARED}, {**(question or {}), **more}))
+        def record(options: dict[str, Any], question: dict[str, Any] | str | None = None, **more: Any) -> int:
+            asked = {"asked": question} if isinstance(question, str) else question or {}
+            made.append((name, {shared: options[shared] for shared in SHARED}, {**asked, **more}))
             return 0
 
         return record
 
-    for name in ("status", "sessions", "logout", "switch", "reload"):
+    for name in ("status", "sessions", "logout", "switch", "explain", "reload"):
         monkeypatch.setattr(verbs, name, recorder(name))
     return made
 
@@ -51,7 +52,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], di
 # -- shared options -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [("status",), ("sessions", "10.0.0.1"), ("logout", "--all"), ("switch",), ("reload",)])
+@pytest.mark.parametrize(
+    "verb",
+    [("status",), ("sessions", "10.0.0.1"), ("logout", "--all"), ("switch",), ("explain", "alice"), ("reload",)],
+    ids=" ".join,
+)
 def test_shared_options_stand_before_or_after_the_verb(
     verb: tuple[str, ...], calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,6 +233,59 @@ def test_a_switch_tells_who_serves(played: Played, capsys: pytest.CaptureFixture
         verbs.switch(OPTIONS, within_s=5.0, as_json=False)
 
 
+EXPLAINED: dict[str, Any] = {
+    "asked": "alice", "more": 0, "logged_out_everywhere_at": None, "told_by": ["1"],
+    "sessions": [
+        {
+            "login_id": "p1:01:1", "key": "10.0.0.1", "user": "alice", "site": "lan1", "proxy": "p1",
+            "login_at": "T1", "active_at": "T2", "expires_at": "T9", "idle_timeout_s": 1_800,
+            "state": "superseded", "ended": "superseded", "displaced_by": "p2:02:7",
+            "events": [
+                {"at": "T1", "node": "authagent-1", "what": "login", "message": "Report", "from": "p1"},
+                {"at": "T3", "node": "authagent-1", "what": "superseded", "message": "", "from": "operator"},
+            ],
+        },
+    ],
+    "nodes": [{"node": "authagent-1", "has_all": True}, {"node": "p3", "has_all": None}],
+    "silent": [{"agent": "2", "reason": "not in time"}],
+}  # fmt: skip
+
+
+def test_what_happened_is_told_line_by_line(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """How it stands first, then how it came; nodes and silent agents last."""
+    played.answers["/1.sock"] = [EXPLAINED]
+    assert verbs.explain(OPTIONS, "alice", as_json=False) == 0
+    assert printed(capsys) == [
+        "alice at 10.0.0.1: over, displaced by a later login",
+        "  began T1 at lan1/p1, login id p1:01:1",
+        "  last active T2, over at the latest T9",
+        "  displaced by p2:02:7",
+        "  T1 authagent-1: login, by Report of p1",
+        "  T3 authagent-1: superseded, by operator",
+        "known to authagent-1",
+        "not linked: p3",
+        "agent 2 could not be asked: not in time",
+    ]
+    assert verbs.explain(OPTIONS, "alice", as_json=True) == 0
+    assert json.loads(printed(capsys)[0]) == EXPLAINED
+
+
+def test_of_a_stranger_nothing_is_known(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1; of a session of which only the end has come, there is less to tell."""
+    played.answers["/1.sock"] = [EXPLAINED | {"sessions": [], "silent": []}]
+    assert verbs.explain(OPTIONS, "alice", as_json=False) == 1
+    assert printed(capsys)[0].startswith("nothing is known of alice")
+    partial = {"site": None, "login_at": None, "active_at": None, "displaced_by": None, "events": []}
+    more = {"more": 4, "logged_out_everywhere_at": "T5", "sessions": [EXPLAINED["sessions"][0] | partial]}
+    played.answers["/1.sock"] = [EXPLAINED | more]
+    assert verbs.explain(OPTIONS, "alice", as_json=False) == 0
+    assert printed(capsys)[:5] == [
+        "the last 1 of 5 sessions:", "alice at 10.0.0.1: over, displaced by a later login",
+        "  began at p1, unseen here, login id p1:01:1", "  longer ago than agents remember how it came",
+        "logged out everywhere at T5",
+    ]  # fmt: skip
+
+
 def test_a_reload_that_changed_nothing_ends_with_2(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     """As an error of one line."""
     played.answers["/1.sock"] = [{"reloaded": True, "text": "reloaded", "restart": []}]

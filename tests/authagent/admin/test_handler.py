@@ -27,7 +27,7 @@ async def test_only_owner_and_root_change_anything(tmp_path: Path) -> None:
 
 async def test_an_unknown_verb_names_the_known() -> None:
     """Exit code 2."""
-    with pytest.raises(ControlError, match="status, sessions, logout, switch, reload") as raised:
+    with pytest.raises(ControlError, match="status, sessions, logout, switch, explain, reload") as raised:
         await handler.Handler(None, None, None, None)(Request("dance", {}, True, 0))  # type: ignore[arg-type]
     assert raised.value.code == ExitCode.USAGE
 

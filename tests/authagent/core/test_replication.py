@@ -35,7 +35,8 @@ def test_news_is_persisted_numbered_and_told() -> None:
     replication = _leading()
     commands = _take(replication, "10.0.0.1", source=1)
 
-    assert commands == [Persist(1, payload("10.0.0.1")), Tell("p1", logins("10.0.0.1"))]
+    bytes_ = payload("10.0.0.1")
+    assert commands == [Persist(1, bytes_), Tell("p1", logins("10.0.0.1"), "", (bytes_,))]
     assert (replication.position, replication.log.sequence) == (1, 1)
 
 

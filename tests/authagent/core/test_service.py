@@ -165,7 +165,7 @@ def test_an_operator_ends_a_key_a_user_or_some_keys() -> None:
         room = Room()
         for number, user, site in ((1, "alice", "lan1"), (2, "bob", "lan1"), (3, "carol", "lan2")):
             changes = logins(f"10.0.0.{number}", first=number, user=user, site=site)
-            room.service.take(room.proxy, changes, codec.encode_changes(changes), site, NOW_MS)
+            room.service.take(room.proxy, changes, codec.encode_changes(changes), site, NOW_MS, "Report")
         commands = room.service.logout(event, Role.MASTER, NOW_MS + 1)
 
         states = {number: room.replication.table.record(LoginId(*ORIGIN, number)) for number in (1, 2, 3)}
