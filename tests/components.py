@@ -38,6 +38,7 @@ COMPONENTS = (
     Component("faketime", "faketime", "wall clocks of single processes that jump"),
     Component("node", "nodejs", "libraries that read the failover cookie too"),
     Component("npm", "npm", "installing these libraries"),
+    Component("chromium", "chromium", "looks at the status page"),
     Component("spin", "spin", "the model of the pair, gone through in every order"),
     Component("gcc", "build-essential", "compiling what spin makes of the model"),
 )
