@@ -11,7 +11,7 @@ Rules of this file:
 - The first key of a ring writes, all of them are read. There is no key id in this form, so each is tried.
 - `open` answers a Cookie or None. None is the one answer to everything that is wrong, and it raises for nothing that
   stands in a token: whoever may send cookies learns nothing from the kind of refusal.
-- Sizes are checked before anything is decoded, and the MAC before anything is decrypted, inflated or parsed.
+- Sizes are checked before anything is decoded, and the MAC before the body is decrypted, inflated or parsed.
 - joserfc is loaded at the first use: the bare install does not bring it (extra `cookie`).
 
 Theory. The header is public and names its own algorithm; believing it is how tokens get forged. So this file never
