@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from authagent import __version__
+from authagent import __version__, code_cli
 
 if TYPE_CHECKING:
     from authagent.config import Flags
@@ -294,6 +294,14 @@ def explain(options: Options, /, key_or_user: str, as_json: bool) -> int:
     from authagent import verbs
 
     return verbs.explain(options, key_or_user, as_json=as_json)
+
+
+@cli.group(cls=VerbGroup, no_args_is_help=False, epilog="Example: authagent code create gfield")
+def code() -> None:
+    """One-time codes by which a user's device is provisioned."""
+
+
+code_cli.add_to(code)
 
 
 @cli.command(epilog="Example: authagent reload")

@@ -71,7 +71,7 @@ class Server:
         self.listener = Listener(lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log)
         self.carry_out: Callable[[bytes], Awaitable[bytes]]
         self.on_role: Callable[[Role, int], None] = lambda role, term: None
-        self._dice = dice
+        self.dice = dice
         self._exit = trio.Event()
         self._broken: Exception | None = None
         self._leaving: set[Link] = set()
@@ -355,7 +355,7 @@ class Server:
 
     async def _close_later(self, number: int, code: Code, text: str) -> None:
         """Close a link; the machine hears of it as of any other end."""
-        await trio.sleep(RELOAD_JITTER_S * self._dice.random())
+        await trio.sleep(RELOAD_JITTER_S * self.dice.random())
         link = self.links.get(number)
         if link is not None:
             link.close(code, text)

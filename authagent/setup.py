@@ -14,7 +14,7 @@ import attrs
 
 from authagent import __version__, admin_password, certificate, config
 from authagent.config import AgentSetup, Flags
-from protocol import addresses, secret
+from protocol import addresses, codes, secret
 from protocol.configuration import AuthAgentEntry, Configuration
 from protocol.handshake import Identity
 from protocol.io.log import Log
@@ -60,6 +60,12 @@ class Setup:
     def secret_id(self) -> bytes:
         """Names the line that keys the digest."""
         return secret.secret_id(self.identity.secrets.oldest)
+
+    @property
+    def code_lines(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The keys of one-time codes by the ids of the secret's lines, the newest first."""
+        lines = self.identity.secrets.lines
+        return tuple((secret.secret_id(line), codes.key_of(secret.digest_key(line))) for line in lines)
 
     def certificate_ending(self, now_s: float) -> str:
         """The warning for an own certificate that ends soon, else empty. `now_s` is Unix time."""

@@ -36,6 +36,7 @@ class Tally:
     timeouts_total: int = 0
     touches_total: int = 0
     barriers_total: int = 0
+    items_total: int = 0
     failovers_total: int = 0
     _told: tuple[int, int, int] = (0, 0, 0)
     _role: Role = Role.STARTING
@@ -65,6 +66,9 @@ class Tally:
         for barrier in changes.barriers:
             self.barriers_total += 1
             self.log.session("user.logged_out", user=barrier.user, by=source)
+        for item in changes.items:
+            self.items_total += 1
+            self.log.session("item.shared", said="SESSION_UPDATE", kind=item.kind, user=item.user, by=source)
 
     def timeouts(self, timed_out: list[Record]) -> None:
         """Sessions that have gone idle, or come to the end of their lifetime, since the last call."""

@@ -124,6 +124,55 @@ def reload(options: Options) -> int:
     raise ControlError(told["text"], ExitCode.USAGE)
 
 
+# -- codes --------------------------------------------------------------------------------------------------------
+
+
+def create_code(options: Options, user: str, validity_s: float, within_s: float, *, as_json: bool) -> int:
+    """Make a code and print it: here, and nowhere else."""
+    question = {"user": user, "validity_s": validity_s, "within_s": within_s}
+    told = _ask(options, "code_create", question, within_s + 10, deadline_s=_patience_s(within_s))
+    if as_json:
+        _print(json.dumps(told))
+    else:
+        _print(told["code"])
+        _print(f'Provision code created for user "{told["user"]}", valid for {_duration(told["validity_left_s"])}')
+    return ExitCode.DONE
+
+
+def redeem_code(options: Options, question: Mapping[str, Any], code: str, *, as_json: bool) -> int:
+    """Redeem a code, `-` being a line of standard input; exit code 1 when it is refused."""
+    within_s = float(question["within_s"])
+    given = {**question, "code": sys.stdin.readline() if code == "-" else code}
+    told = _ask(options, "code_redeem", given, within_s + 10, deadline_s=_patience_s(within_s))
+    _print(json.dumps(told) if as_json else f'User "{told["user"]}" provisioned successfully')
+    return ExitCode.DONE
+
+
+def revoke_code(options: Options, user: str, within_s: float, *, as_json: bool) -> int:
+    """Void whatever code a user has."""
+    question = {"user": user, "within_s": within_s}
+    told = _ask(options, "code_revoke", question, within_s + 10, deadline_s=_patience_s(within_s))
+    _print(json.dumps(told) if as_json else f"revoked {_counted(told['revoked'], 'code')}")
+    return ExitCode.DONE
+
+
+def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
+    """The codes that have not expired."""
+    found = _ask(options, "code_list", {"user": user})["codes"]
+    if as_json:
+        _print(json.dumps(found))
+        return ExitCode.DONE
+    for each in found:
+        device = f"  {each['device']}" if each["device"] else ""
+        _print(f"{each['user']}  {each['state']}  {_duration(each['validity_left_s'])} left{device}")
+    _print(_counted(len(found), "code"))
+    return ExitCode.DONE
+
+
+def _patience_s(within_s: float) -> float:
+    return min(within_s + 5, DEADLINE_S_MAX)
+
+
 # -- what is printed ----------------------------------------------------------------------------------------------
 
 

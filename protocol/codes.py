@@ -10,8 +10,10 @@ Theory. 8 letters of an alphabet of 20 without vowels and look-alikes (RFC 8628 
 enough only because five wrong tries void a code: 2^-32. A bare hash of them would fall in seconds; so the proof is an
 HMAC under a key made from the shared secret, and only who holds the secret can guess at all.
 
-    proof = HMAC-SHA-256(code key, kind NUL user NUL code)         made where the code is typed
+    proof = HMAC-SHA-256(code key, kind NUL owner NUL code)        made where the code is typed
     lock  = id of the secret's line (4 bytes), HMAC-SHA-256(proof, item id)      kept in the item
+
+The owner is what the item is redeemed by: its user, or its own id.
 
 Source: reference/tokens.md 5.2; RFC 8628.
 """
@@ -57,14 +59,14 @@ def normal(text: str) -> str | None:
     return code if len(code) == LENGTH and set(code) <= set(ALPHABET) else None
 
 
-def proof(key: bytes, kind: str, user: str, secret: str) -> bytes:
-    """What proves that somebody knows a code, or any other secret of an item; never equal for two users."""
-    return hmac.digest(key, f"{kind}\0{user}\0{secret}".encode(), "sha256")
+def proof(key: bytes, kind: str, owner: str, secret: str) -> bytes:
+    """What proves that somebody knows a code, or any other secret of an item; never equal for two owners."""
+    return hmac.digest(key, f"{kind}\0{owner}\0{secret}".encode(), "sha256")
 
 
-def proofs(keys: Mapping[bytes, bytes], kind: str, user: str, secret: str) -> dict[bytes, bytes]:
+def proofs(keys: Mapping[bytes, bytes], kind: str, owner: str, secret: str) -> dict[bytes, bytes]:
     """The proof under each line of the shared secret, by the line's id."""
-    return {key_id: proof(key, kind, user, secret) for key_id, key in keys.items()}
+    return {key_id: proof(key, kind, owner, secret) for key_id, key in keys.items()}
 
 
 def lock(key_id: bytes, id: str, shown: bytes) -> bytes:

@@ -194,16 +194,9 @@ class Comparison:
         root = self._table.root(cut_min)
         barriers = self._table.barriers_hash(cut_min)
         self._mine = Compare(
-            self.number,
-            cut_min,
-            self._secret_id,
-            root,
-            barriers,
-            self._table.records,
-            self._since_ms,
-            self._forced,
+            self.number, cut_min, self._secret_id, root, barriers, self._table.records, self._since_ms, self._forced,
             self._table.items_hash(cut_min),
-        )
+        )  # fmt: skip
         return self._mine
 
     def _receive_compare(self, theirs: Compare, now_ms: int) -> list[Message]:
@@ -228,9 +221,9 @@ class Comparison:
             return []
         if self.way is not Way.EQUAL and (mine.barriers != theirs.barriers or mine.secret_id != theirs.secret_id):
             self._supply.owe_barriers()
-        if self.way is not Way.EQUAL and (mine.items != theirs.items or mine.secret_id != theirs.secret_id):
-            if not self.serves_snapshot:  # which has them in it
-                self._supply.owe_items()
+        other_items = mine.items != theirs.items or mine.secret_id != theirs.secret_id
+        if self.way is not Way.EQUAL and other_items and not self.serves_snapshot:  # which has them in it
+            self._supply.owe_items()
         if self.way is Way.SNAPSHOT:
             if mine.records > 0:
                 self._supply.owe_everything(now_ms)

@@ -90,17 +90,11 @@ def final(item: Item, request: bytes) -> Changes:
 
 
 def _judge(table: Table, item: Item, wanted: Redemption, fits: bool, node: str, now_ms: int) -> Redeemed:
-    reason = _dead(table, item, now_ms)
-    mine = next((each for each in item.claims if each.request == wanted.request), None)
-    if item.claims or reason:
-        if not fits:
-            return Redeemed(Step.REFUSED, item, reason="used" if item.claims else reason)
-        if mine is None or mine.holder != wanted.holder or now_ms >= item.expires_at:
-            return Redeemed(Step.REFUSED, item, reason="used" if item.claims else reason)
-        if mine.final:
-            return Redeemed(Step.GRANTED, item)
-        alone = len(item.claims) == 1
-        return Redeemed(Step.GOING_ON, item) if alone else Redeemed(Step.REFUSED, item, reason="used")
+    state = table.items.state(item, now_ms)
+    if item.claims:
+        return _judge_again(item, wanted, fits and now_ms < item.expires_at)
+    if state != "open":
+        return Redeemed(Step.REFUSED, item, reason=state)
     if not fits:
         return Redeemed(Step.REFUSED, item, Changes(items=(tried(item, node),)), "wrong")
     if not item.single_use:
@@ -109,19 +103,20 @@ def _judge(table: Table, item: Item, wanted: Redemption, fits: bool, node: str, 
     return Redeemed(Step.CLAIMED, taken, Changes(items=(taken,)))
 
 
-def _dead(table: Table, item: Item, now_ms: int) -> str:
-    """Why nobody may redeem the item for the first time; empty when somebody may."""
-    if now_ms >= item.expires_at:
-        return "expired"
-    if item.fate != Fate.OPEN:
-        return item.fate.name.lower()
-    if not table.items.is_current(item):
-        return "superseded"
-    return "exhausted" if item.exhausted else ""
+def _judge_again(item: Item, wanted: Redemption, fits: bool) -> Redeemed:
+    """One that somebody has, or may have: only the same request of the same holder goes on."""
+    mine = next((each for each in item.claims if each.request == wanted.request), None)
+    if fits and mine is not None and mine.holder == wanted.holder:
+        if mine.final:
+            return Redeemed(Step.GRANTED, item)
+        if len(item.claims) == 1:
+            return Redeemed(Step.GOING_ON, item)
+    return Redeemed(Step.REFUSED, item, reason="used")
 
 
 def _is_alive(item: Item) -> bool:
-    return item.fate == Fate.OPEN
+    """Whether there is anything to revoke: what a claim has taken stays taken."""
+    return item.fate == Fate.OPEN and not item.claims
 
 
 def _revoked(item: Item) -> Item:

@@ -69,6 +69,18 @@ class Items:
         """Whether no later item of its kind and user has voided it."""
         return not item.sole or self.of_user(item.kind, item.user)[0].id == item.id
 
+    def state(self, item: Item, now_ms: int) -> str:
+        """What may be done with it, in one word: only what is "open" may be redeemed for the first time."""
+        if item.claims:
+            return "used" if item.consumed else "claimed"
+        if now_ms >= item.expires_at:
+            return "expired"
+        if item.fate != Fate.OPEN:
+            return item.fate.name.lower()
+        if not self.is_current(item):
+            return "superseded"
+        return "exhausted" if item.exhausted else "open"
+
     def merge(self, item: Item) -> bool | None:
         """Take in a copy; whether that changed anything, None when there was no room for it."""
         held = self._held.get(item.name)
@@ -149,11 +161,6 @@ def shifted(item: Item, delta_ms: int) -> Item:
         expires_at=item.expires_at + delta_ms,
         claims=tuple(claim._replace(at=claim.at + delta_ms) for claim in item.claims),
     )
-
-
-def is_open(item: Item, now_ms: int) -> bool:
-    """Whether it may be redeemed for the first time, as far as the item itself tells."""
-    return item.fate == Fate.OPEN and not item.claims and not item.exhausted and now_ms < item.expires_at
 
 
 def _age(item: Item) -> tuple[int, str]:

@@ -15,36 +15,15 @@ sender's own monotonic clock. Source: DESIGN sections 4 and 5; the tables in doc
 against this file.
 """
 
-import enum
-from typing import ClassVar
-
 import attrs
 
-
-class Role(enum.IntEnum):
-    """What an agent is to its site; a proxy is always PROXY."""
-
-    STARTING = 0  # not decided yet: neither serves nor redirects, its callers wait
-    MASTER = 1
-    SLAVE = 2
-    PROXY = 3
-
-
-class Ruling(enum.IntEnum):
-    """What an agent decided about an item."""
-
-    GRANTED = 1
-    REFUSED = 2  # wrong, used, expired, revoked, unknown: nobody is told which
-    UNAVAILABLE = 3  # it cannot be decided safely now; nothing was used up
-    FULL = 4  # there is no room for another item
-
-
-@attrs.frozen
-class Message:
-    """Base of all messages; `number` is the first element on the wire."""
-
-    number: ClassVar[int]
-
+from protocol.item_messages import Creation as Creation
+from protocol.item_messages import Redemption as Redemption
+from protocol.item_messages import Revocation as Revocation
+from protocol.item_messages import Ruling as Ruling
+from protocol.item_messages import Verdict as Verdict
+from protocol.message import Message as Message
+from protocol.message import Role as Role
 
 # -- 1 to 7: the handshake, before the peer is proven ------------------------------------------------------------
 
@@ -366,44 +345,6 @@ class IdleAnswer(Message):
 
 
 @attrs.frozen
-class Creation(Message):
-    """To the master: take in this item, of which it decides. It is alone in `payload`; the master names witnesses."""
-
-    number = 34
-    question: int
-    payload: bytes
-
-
-@attrs.frozen
-class Redemption(Message):
-    """To the master: redeem the item, or with `item` empty the latest that the user has of this kind.
-
-    The same `request` of the same `holder` is the same redemption, however often it comes. A proof is made of a code
-    and one line of the shared secret; `key_ids` names the lines.
-    """
-
-    number = 35
-    question: int
-    kind: str
-    item: str
-    user: str
-    request: bytes
-    holder: str
-    key_ids: tuple[bytes, ...]
-    proofs: tuple[bytes, ...] = attrs.field(repr=False)
-
-
-@attrs.frozen
-class Verdict(Message):
-    """What became of a Creation or Redemption: a Ruling, and where it is GRANTED the item in `payload`."""
-
-    number = 36
-    question: int
-    ruling: int
-    payload: bytes = b""
-
-
-@attrs.frozen
 class AdminRequest(Message):
     """Agent to agent: an admin verb that the master must carry out. `body` is JSON, as on the control socket."""
 
@@ -424,7 +365,7 @@ ALL: tuple[type[Message], ...] = (
     Heartbeat, Farewell, Error, Ping, Pong,
     Update, Report, Acknowledgement, Stored, Follow, Following, Bulk,
     Compare, Nodes, Pages, Want, Compared, SnapshotWait,
-    IdleQuestion, IdleAnswer, Creation, Redemption, Verdict, AdminRequest, AdminAnswer,
+    IdleQuestion, IdleAnswer, Creation, Redemption, Verdict, Revocation, AdminRequest, AdminAnswer,
 )  # fmt: skip
 """All messages, in the order of their numbers."""
 

@@ -30,16 +30,21 @@ def _check_protocol() -> None:
 _check_protocol()
 
 if TYPE_CHECKING:
+    from protocol.code_state import CodeState as CodeState
     from protocol.key import key as key
     from proxyagent.agent import ProxyAgent as ProxyAgent
     from proxyagent.agent import open_proxy_agent as open_proxy_agent
     from proxyagent.blocking import BlockingProxyAgent as BlockingProxyAgent
+    from proxyagent.challenges import Challenge as Challenge
+    from proxyagent.codes import ProvisionCode as ProvisionCode
     from proxyagent.errors import Closed as Closed
     from proxyagent.errors import ConfigurationError as ConfigurationError
     from proxyagent.errors import Error as Error
     from proxyagent.errors import InternalError as InternalError
     from proxyagent.errors import LimitExceeded as LimitExceeded
     from proxyagent.errors import NotAcknowledged as NotAcknowledged
+    from proxyagent.errors import Refused as Refused
+    from proxyagent.errors import Undecided as Undecided
     from proxyagent.notices import AgentFound as AgentFound
     from proxyagent.notices import AgentLost as AgentLost
     from proxyagent.notices import AgentRefused as AgentRefused
@@ -52,9 +57,12 @@ if TYPE_CHECKING:
     from proxyagent.statistics import Statistics as Statistics
 
 _HOMES = {
+    "protocol.code_state": ("CodeState",),
     "protocol.key": ("key",),
     "proxyagent.agent": ("ProxyAgent", "open_proxy_agent"),
     "proxyagent.blocking": ("BlockingProxyAgent",),
+    "proxyagent.challenges": ("Challenge",),
+    "proxyagent.codes": ("ProvisionCode",),
     "proxyagent.errors": (
         "Closed",
         "ConfigurationError",
@@ -62,6 +70,8 @@ _HOMES = {
         "InternalError",
         "LimitExceeded",
         "NotAcknowledged",
+        "Refused",
+        "Undecided",
     ),
     "proxyagent.notices": (
         "AgentFound",

@@ -27,6 +27,9 @@ from protocol.io.log import StandardLogging, Write
 from protocol.mistakes import MistakesFound
 from proxyagent import __version__
 from proxyagent import config as configs
+from proxyagent.asking import Asking
+from proxyagent.challenges import Challenges
+from proxyagent.codes import Codes
 from proxyagent.core import events
 from proxyagent.core.client import Client
 from proxyagent.core.inputs import GivenAttributes
@@ -59,6 +62,8 @@ class ProxyAgent:
         write = StandardLogging("proxyagent") if write is None else write
         self._shell = Shell(client, site, clock, write)
         self._cookies = FailoverCookies(self._shell, write)
+        asking = self._asking()
+        self._codes, self._challenges = Codes(asking), Challenges(asking, write)
         self._monotonic_s = clock.monotonic_s
         self._at_hand = client.cache.shown.sessions
         _opened.add(self)
@@ -231,6 +236,21 @@ class ProxyAgent:
         anything known here, or no cookie of ours. Raises LimitExceeded for what cannot be a key. Does not block.
         """
         return self._cookies.honour(token, key)
+
+    def _asking(self) -> Asking:
+        return Asking(self._shell)
+
+    # -- codes and challenges --------------------------------------------------------------------------------------
+
+    @property
+    def codes(self) -> Codes:
+        """One-time provisioning codes: create, redeem, revoke, list."""
+        return self._codes
+
+    @property
+    def challenges(self) -> Challenges:
+        """Short-lived challenges: create at one node, get and consume at any."""
+        return self._challenges
 
     # -- for the rest of the library -------------------------------------------------------------------------------
 

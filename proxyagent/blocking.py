@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from proxyagent.agent import ProxyAgent, open_proxy_agent
+from proxyagent.blocking_items import BlockingChallenges, BlockingCodes
 from proxyagent.core.inputs import GivenAttributes
 from proxyagent.core.outbox import Level
 from proxyagent.errors import Closed
@@ -177,6 +178,16 @@ class BlockingProxyAgent:
         """As ProxyAgent.resync. Blocks this thread."""
         agent = self._agent
         return self._wait(lambda: agent.resync(timeout))
+
+    @property
+    def codes(self) -> BlockingCodes:
+        """As ProxyAgent.codes; its methods block this thread."""
+        return BlockingCodes(self._agent.codes, self._wait)
+
+    @property
+    def challenges(self) -> BlockingChallenges:
+        """As ProxyAgent.challenges; its methods block this thread."""
+        return BlockingChallenges(self._agent.challenges, self._wait)
 
     def notices(self) -> Iterator[Notice]:
         """As ProxyAgent.notices, as an ordinary iterator that blocks for the next one and ends with the agent.

@@ -222,6 +222,77 @@ def reload(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
     ctx.exit(verbs.reload(options))
 
 
+@cli.group()
+def code() -> None:
+    """One-time codes by which a user's device is provisioned: asked of the master, through this ProxyAgent."""
+
+
+_CODE_TIMEOUT = click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+_CODE_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@code.command(epilog="Example: proxyagent code create gfield --validity 3600")
+@click.argument("user")
+@click.option("--validity", metavar="S", type=click.FloatRange(10, 1_000_000), default=600.0, help="Seconds; 600.")
+@_CODE_TIMEOUT
+@_CODE_JSON
+@shared
+@click.pass_context
+def create(
+    ctx: click.Context, /, user: str, validity: float, timeout: float, as_json: bool, options: Mapping[str, Any]
+) -> None:
+    """Make a code for USER and print it; every earlier one is void."""
+    from proxyagent import verbs
+
+    question = {"user": user, "validity_s": validity, "within_s": timeout}
+    ctx.exit(verbs.create_code(options, question, as_json=as_json))
+
+
+@code.command(epilog="Example: proxyagent code redeem gfield --device phone-1 < code")
+@click.argument("user")
+@click.argument("typed", metavar="[CODE]", default="-")
+@click.option("--device", metavar="ID", required=True, help="For which device.")
+@click.option("--request", metavar="ID", help="The same request is granted again; by default the device stands for it.")
+@_CODE_TIMEOUT
+@_CODE_JSON
+@shared
+@click.pass_context
+def redeem(
+    ctx: click.Context, /, user: str, typed: str, device: str, request: str | None, timeout: float, as_json: bool,
+    options: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Redeem a code; exit code 1 if it is refused. CODE - (the default) is one line of standard input."""
+    from proxyagent import verbs
+
+    question = {"user": user, "device": device, "request": request, "within_s": timeout}
+    ctx.exit(verbs.redeem_code(options, question, typed, as_json=as_json))
+
+
+@code.command(epilog="Example: proxyagent code revoke gfield")
+@click.argument("user")
+@_CODE_TIMEOUT
+@_CODE_JSON
+@shared
+@click.pass_context
+def revoke(ctx: click.Context, /, user: str, timeout: float, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Void whatever code USER has. What is used stays used."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.revoke_code(options, {"user": user, "within_s": timeout}, as_json=as_json))
+
+
+@code.command("list", epilog="Example: proxyagent code list --json")
+@click.argument("user", required=False)
+@_CODE_JSON
+@shared
+@click.pass_context
+def list_codes(ctx: click.Context, /, user: str | None, as_json: bool, options: Mapping[str, Any]) -> None:
+    """The codes that have not expired, and what became of them; never the codes themselves."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.list_codes(options, user, as_json=as_json))
+
+
 @cli.command(epilog="Example: proxyagent keygen /etc/authagent/cookie.key")
 @click.argument("file", default="cookie.key")
 def keygen(file: str) -> None:

@@ -14,16 +14,18 @@ from typing import Any, cast
 
 import attrs
 
+from protocol.code_state import as_json
 from protocol.io.control import Answer, Request
 from protocol.io.control_client import ControlError, ExitCode
 from proxyagent import __version__
 from proxyagent.agent import LEVELS, ProxyAgent
 from proxyagent.core.outbox import Level
-from proxyagent.errors import Error, LimitExceeded, NotAcknowledged
+from proxyagent.errors import Error, LimitExceeded, NotAcknowledged, Refused
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
 from proxyagent.session import Session
 
 SESSIONS_A_LINE = 500
+CODE_TIMEOUT_S = 5.0
 
 
 def rfc3339(at_ms: int) -> str:
@@ -52,6 +54,10 @@ class Control:
             "watch": self._watch,
             "resync": self._resync,
             "reload": self._read_again,
+            "code_create": self._code_create,
+            "code_redeem": self._code_redeem,
+            "code_revoke": self._code_revoke,
+            "code_list": self._code_list,
         }
 
     async def handle(self, request: Request) -> Answer:
@@ -63,6 +69,8 @@ class Control:
             return await verb(request)
         except LimitExceeded as error:
             raise ControlError(str(error), ExitCode.USAGE) from None
+        except Refused as error:
+            raise ControlError(str(error), ExitCode.NO) from None
         except Error as error:
             raise ControlError(str(error), ExitCode.UNREACHABLE) from None
 
@@ -144,6 +152,39 @@ class Control:
     async def _read_again(self, request: Request) -> Answer:
         request.require_administrator()
         return {"text": await self._reload()}
+
+    # -- codes -----------------------------------------------------------------------------------------------------
+
+    async def _code_create(self, request: Request) -> Answer:
+        validity_s, timeout_s = _number(request, "validity_s"), _number(request, "within_s")
+        made = await self._agent.codes.create(
+            _needed(request, "user"), 600.0 if validity_s is None else validity_s, timeout=timeout_s or CODE_TIMEOUT_S
+        )
+        left_s = round((made.expires_at_ms - self._now_ms()) / 1000, 3)
+        expires_at = rfc3339(made.expires_at_ms)
+        told = {"user": made.user, "code": made.code, "id": made.id}
+        return {**told, "expires_at": expires_at, "validity_left_s": left_s}
+
+    async def _code_redeem(self, request: Request) -> Answer:
+        state = await self._agent.codes.redeem(
+            _needed(request, "user"),
+            _needed(request, "code"),
+            _needed(request, "device"),
+            request=_text(request, "request", optional=True),
+            timeout=_number(request, "within_s") or CODE_TIMEOUT_S,
+        )
+        return as_json(state, self._now_ms(), rfc3339)
+
+    async def _code_revoke(self, request: Request) -> Answer:
+        timeout_s = _number(request, "within_s") or CODE_TIMEOUT_S
+        return {"revoked": await self._agent.codes.revoke(_needed(request, "user"), timeout=timeout_s)}
+
+    async def _code_list(self, request: Request) -> Answer:
+        found = self._agent.codes.list(_text(request, "user", optional=True))
+        return {"codes": [as_json(each, self._now_ms(), rfc3339) for each in found]}
+
+    def _now_ms(self) -> int:
+        return self._agent.shell.call(lambda client, now: client.cache.clock.now_ms(now))
 
     # -- how things are described ----------------------------------------------------------------------------------
 

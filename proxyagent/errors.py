@@ -4,6 +4,8 @@
     |-- ConfigurationError   (also a ValueError)    the file, or what was passed to open_proxy_agent
     |-- LimitExceeded        (also a ValueError)    a key, user or attribute over its bound, or a full table
     |-- NotAcknowledged      (also a TimeoutError)  the level was not reached in time; `.reached` says how far it got
+    |-- Refused                                     a code or challenge is wrong, used, expired or void
+    |-- Undecided            (also a TimeoutError)  nobody may decide about it now; nothing was used up
     |-- Closed                                      the agent was left, closed, or is used after a fork
     `-- InternalError                               a broken invariant of ours; the agent is closed, the process is not
 
@@ -48,6 +50,14 @@ class NotAcknowledged(Error, TimeoutError):
     def __init__(self, text: str, reached: str) -> None:
         super().__init__(text)
         self.reached = reached
+
+
+class Refused(Error):
+    """The code or challenge is wrong, used, expired, revoked or unknown; only the agent's log says which."""
+
+
+class Undecided(Error, TimeoutError):
+    """Nobody could decide about a code or challenge in time. Nothing was used up; the same call may be made again."""
 
 
 class Closed(Error):

@@ -9,12 +9,15 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from protocol import acts, codec
+from protocol import acts, codec, item_acts
 from protocol import messages as wire
+from protocol.changes import Changes
 from protocol.comparison import Comparison
 from protocol.errors import Code
 from protocol.io.link import LinkClosed, LinkFailed
-from protocol.messages import Message, Role
+from protocol.item import Item
+from protocol.item_acts import Step
+from protocol.messages import Message, Role, Ruling
 from protocol.stamp import ClusterClock, Now, OffsetEstimator
 from protocol.table import Table
 from proxyagent.dialling import AgentLink
@@ -211,6 +214,11 @@ class FakeMaster:
             case wire.IdleQuestion():
                 answer = codec.encode_changes(acts.idle_answer(self.table, message))
                 follower.link.send(wire.IdleAnswer(message.question, answer))
+            case wire.Creation() | wire.Redemption():
+                changes, verdict = decide(self.table, message, self.now_ms())
+                if changes and self.table.merge(changes, self.now_ms()).changed:
+                    self._relay(codec.encode_changes(changes), None)
+                follower.link.send(verdict)
             case wire.Bulk():
                 comparison = follower.comparisons[message.comparison]
                 comparison.received_bulk(len(codec.decode_changes(message.payload)))
@@ -254,3 +262,23 @@ class FakeMaster:
             follower.link.send(answer)
         while more := comparison.more(self.now_ms()):
             follower.link.send(more[0])
+
+
+def decide(table: Table, asked: wire.Creation | wire.Redemption, now_ms: int) -> tuple[Changes, wire.Verdict]:
+    """What a master alone in the world says about an item, at once, and what that changes."""
+    if isinstance(asked, wire.Creation):
+        changes = item_acts.make(table, codec.decode_changes(asked.payload).items[0], now_ms)
+        return changes, _verdict(asked.question, Ruling.GRANTED, changes.items[0])
+    redeemed = item_acts.redeem(table, asked, node="authagent-1", now_ms=now_ms)
+    changes, item = redeemed.changes, redeemed.item
+    if redeemed.step in (Step.CLAIMED, Step.GOING_ON) and item is not None:
+        changes = item_acts.final(item, asked.request)
+        item = changes.items[0]
+    elif redeemed.step is not Step.GRANTED:
+        return changes, _verdict(asked.question, Ruling.REFUSED, None)
+    return changes, _verdict(asked.question, Ruling.GRANTED, item)
+
+
+def _verdict(question: int, ruling: Ruling, item: Item | None) -> wire.Verdict:
+    payload = b"" if item is None else codec.encode_changes(Changes(items=(item,)))
+    return wire.Verdict(question, ruling, payload)

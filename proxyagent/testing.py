@@ -23,15 +23,19 @@ import attrs
 import trio
 
 from protocol.io.link import LinkFailed
+from protocol.messages import Verdict
 from protocol.stamp import Now
 from proxyagent.agent import ProxyAgent, run_proxy_agent
+from proxyagent.asking import Alone, Asking
 from proxyagent.cookie import KeyRing
 from proxyagent.core import events
+from proxyagent.core.client import Client
 from proxyagent.core.outbox import Level
+from proxyagent.core.questions import Question
 from proxyagent.core.settings import AgentName, Settings
 from proxyagent.dialling import AgentLink, Site
-from proxyagent.errors import NotAcknowledged
-from proxyagent.fake_master import FakeMaster
+from proxyagent.errors import NotAcknowledged, Undecided
+from proxyagent.fake_master import FakeMaster, decide
 from proxyagent.notices import Resynced
 from proxyagent.session import Session
 from proxyagent.shell import Clock
@@ -99,12 +103,40 @@ class FakeProxyAgent(ProxyAgent):
             raise NotAcknowledged("no resync: no AuthAgent answers", "local")
         return Resynced(0, 0, 0.0)
 
+    def _asking(self) -> Asking:
+        return _FakeAsking(self.shell)
+
     def _read(self) -> Now:
         return Now(1.0 + self._passed_s, 1_000 + int(self._passed_s * 1000), EPOCH_MS + int(self._passed_s * 1000))
 
     @staticmethod
     async def _dial(agent: int, timeout_s: float) -> AgentLink:
         raise LinkFailed("refused", "nobody is there")
+
+
+class _FakeAsking(Asking):
+    """An AuthAgent that always answers, or none."""
+
+    async def decide(self, question: Question, timeout_s: float, alone: Alone | None = None) -> Verdict | bool:
+        """Decided in the copy itself; while isolated, by `alone` or by nobody."""
+        await trio.lowlevel.checkpoint()
+        if self.shell.client.isolated:
+            told = None if alone is None else self.shell.call(alone)
+            if told is None:
+                raise Undecided("Error Server Connection: not decided (isolated)")
+            return told
+        return self.shell.call(lambda client, now: self._decide(question, client, now))
+
+    @staticmethod
+    def _decide(question: Question, client: Client, now: Now) -> Verdict:
+        changes, verdict = decide(client.cache.table, question, client.cache.clock.now_ms(now))
+        client.cache.merge(changes, now)
+        return verdict
+
+    async def wait_stored(self, serial: int, timeout_s: float) -> bool:
+        """At once, or never while isolated."""
+        await trio.lowlevel.checkpoint()
+        return not self.shell.client.isolated
 
 
 @attrs.define

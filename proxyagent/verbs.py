@@ -109,6 +109,45 @@ def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+def create_code(options: Options, question: Options, *, as_json: bool) -> int:
+    """Make a code and print it: here, and nowhere else."""
+    told = _ask_patiently(options, "code_create", question)
+    if as_json:
+        _print(json.dumps(told))
+    else:
+        _print(told["code"])
+        _print(f'Provision code created for user "{told["user"]}", valid for {told["validity_left_s"]:.0f} s')
+    return ExitCode.DONE
+
+
+def redeem_code(options: Options, question: Options, code: str, *, as_json: bool) -> int:
+    """Redeem a code, `-` being a line of standard input; exit code 1 when it is refused."""
+    given = sys.stdin.readline() if code == "-" else code
+    told = _ask_patiently(options, "code_redeem", {**question, "code": given})
+    _print(json.dumps(told) if as_json else f'User "{told["user"]}" provisioned successfully')
+    return ExitCode.DONE
+
+
+def revoke_code(options: Options, question: Options, *, as_json: bool) -> int:
+    """Void whatever code a user has."""
+    told = _ask_patiently(options, "code_revoke", question)
+    _print(json.dumps(told) if as_json else f"revoked {told['revoked']} code{'s' * (told['revoked'] != 1)}")
+    return ExitCode.DONE
+
+
+def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
+    """The codes that have not expired."""
+    found = ask(_path(options), "code_list", user=user)["codes"]
+    if as_json:
+        _print(json.dumps(found))
+        return ExitCode.DONE
+    for each in found:
+        device = f"  {each['device']}" if each["device"] else ""
+        _print(f"{each['user']}  {each['state']}  {each['validity_left_s']:.0f} s left{device}")
+    _print(f"{len(found)} code{'s' * (len(found) != 1)}")
+    return ExitCode.DONE
+
+
 def reload(options: Options) -> int:
     """Have file and secret read again."""
     _print(ask(_path(options), "reload")["text"])

@@ -15,6 +15,7 @@ import trio
 
 from authagent.admin import asking, sessions
 from authagent.admin.explain import Explain
+from authagent.admin.codes import Codes
 from authagent.admin.logout import Logout
 from authagent.admin.problems import Facts, Onsets, Problem, problems
 from authagent.admin.status import At, status
@@ -29,7 +30,7 @@ LOOKED_AT_ONCE = 200
 
 LIMIT_DEFAULT = 1_000
 
-KNOWN = "status, sessions, logout, switch, explain, reload"
+KNOWN = "status, sessions, logout, switch, explain, reload, code_create, code_redeem, code_revoke, code_list"
 
 
 @attrs.define
@@ -60,6 +61,16 @@ class Handler:
             case "reload":
                 request.require_administrator()
                 return await self.reload()
+            case "code_redeem":
+                return await Codes(self.server).redeem(request.arguments)
+            case "code_list":
+                return Codes(self.server).list(request.arguments)
+            case "code_create":
+                request.require_administrator()
+                return await Codes(self.server).create(request.arguments)
+            case "code_revoke":
+                request.require_administrator()
+                return await Codes(self.server).revoke(request.arguments)
             case _:
                 raise ControlError(f"unknown verb {request.verb!r}: {KNOWN}", ExitCode.USAGE)
 

@@ -54,6 +54,7 @@ from protocol.messages import (
     Pong,
     Redemption,
     Report,
+    Revocation,
     Role,
     SnapshotWait,
     Stored,
@@ -306,7 +307,7 @@ class Agent:
                 return self._doorway.answered(peer)
             case AdminRequest() if peer.is_partner:
                 return [do.CarryOut(peer.link, message.request, message.body)]
-            case Creation() | Redemption():
+            case Creation() | Redemption() | Revocation():
                 return self._item(peer.link, message, now)
             case Verdict() if peer.is_partner:
                 return self.redemptions.answered(message)
@@ -317,7 +318,7 @@ class Agent:
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} is not for an agent to receive from {peer.kind}")
 
-    def _item(self, link: int | None, message: Creation | Redemption, now: Now) -> list[Command]:
+    def _item(self, link: int | None, message: Creation | Redemption | Revocation, now: Now) -> list[Command]:
         decides = self.duty.may_acknowledge
         return self.redemptions.asked(link, message, now, self.duty.now_ms(now), decides=decides)
 

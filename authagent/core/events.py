@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from protocol.errors import Code
-from protocol.messages import Creation, Message, Redemption
+from protocol.messages import Creation, Message, Redemption, Revocation
 from protocol.session import State
 
 
@@ -94,9 +94,9 @@ class LogoutAsked:
 
 @attrs.frozen
 class ItemAsked:
-    """An item is to be made or redeemed, at the word of this agent's control socket; `question` is the request."""
+    """An item is to be made, redeemed or voided, at the word of the control socket; `question` is the request."""
 
-    message: Creation | Redemption
+    message: Creation | Redemption | Revocation
 
 
 @attrs.frozen

@@ -31,7 +31,12 @@ class ItemLog:
     def made(self, item: Item, now: Now) -> list[Command]:
         """A strict item was made."""
         said = f'Provision code created for user "{item.user}"' if item.kind == PROVISION_CODE else "created"
-        return self._tell("item.made", "info", {"said": said, "kind": item.kind, "user": item.user}, now)
+        return self._limited(Log("item.made", "info", {"said": said, "kind": item.kind, "user": item.user}), now)
+
+    def revoked(self, item: Item, now: Now) -> list[Command]:
+        """A strict item was voided."""
+        keys = {"said": "revoked", "kind": item.kind, "user": item.user}
+        return self._limited(Log("item.revoked", "info", keys), now)
 
     def redeemed(self, item: Item, now: Now, *, alone: bool) -> list[Command]:
         """An item is somebody's; `alone`: the partner did not confirm it in time."""
@@ -53,14 +58,14 @@ class ItemLog:
     def refused(self, wanted: Redemption, reason: str, now: Now) -> list[Command]:
         """Somebody was told no; only the log says why."""
         keys = {"said": _no(wanted, reason), "kind": wanted.kind, "user": wanted.user, "reason": reason}
-        return self._tell("item.refused", "warning" if reason == "used" else "info", keys, now)
+        return self._limited(Log("item.refused", "warning" if reason == "used" else "info", keys), now)
 
     def unavailable(self, wanted: Redemption, now: Now) -> list[Command]:
         """Nothing could be decided, and nothing was used up."""
         keys = {"said": "Error Server Connection", "kind": wanted.kind, "user": wanted.user}
-        return self._tell("item.unavailable", "warning", keys, now)
+        return self._limited(Log("item.unavailable", "warning", keys), now)
 
-    def _tell(self, event: str, grade: str, keys: dict[str, str], now: Now) -> list[Command]:
+    def _limited(self, line: Log, now: Now) -> list[Command]:
         second = int(now.monotonic_s)
         if second != self._second:
             self._second, self._told = second, 0
@@ -69,7 +74,7 @@ class ItemLog:
             return []
         self._told += 1
         held_back, self._held_back = self._held_back, 0
-        return [Log(event, grade, {**keys, "held_back": held_back} if held_back else keys)]
+        return [attrs.evolve(line, keys={**line.keys, "held_back": held_back}) if held_back else line]
 
 
 def _no(wanted: Redemption, reason: str) -> str:

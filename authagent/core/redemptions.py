@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- Only a master that may acknowledge decides; whoever else is asked says UNAVAILABLE, or hands it on to its master.
+- Only a master that may acknowledge decides, on revoking too; whoever else is asked says UNAVAILABLE, or hands it on
+  to its master.
 - A redemption is noted as a claim, stored, relayed, and made final only when the claim is held by a quorum: both
   agents, or one agent and most of the item's witnesses. Two quorums have a member in common, and a member that holds
   a claim never helps another one. So at most one claim of a strict item is ever final, whatever is cut or killed.
@@ -20,6 +21,7 @@ Source: reference/tokens.md 5.3 and 5.4; DESIGN section 4 (acknowledgement level
 """
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import attrs
 
@@ -36,9 +38,11 @@ from protocol.changes import Changes
 from protocol.errors import RemoteProtocolError
 from protocol.item import Item, Witness
 from protocol.item_acts import Step
-from protocol.messages import Creation, Message, Redemption, Role, Ruling, Verdict
+from protocol.messages import Creation, Message, Redemption, Revocation, Role, Ruling, Verdict
 from protocol.stamp import Now
 from protocol.table import Table
+
+Asked: TypeAlias = Creation | Redemption | Revocation
 
 REFUSED_AFTER_S = 0.25
 """When a "no" is said: later than any replication takes, and slow enough for whoever guesses."""
@@ -66,7 +70,7 @@ class Question:
     not_before_s: float
     until_s: float
     ruling: Ruling
-    item: Item | None = None
+    items: tuple[Item, ...] = ()
     claims: bytes | None = None  # the request whose claim waits to become final
 
 
@@ -101,7 +105,7 @@ class Redemptions:
     # -- asking ---------------------------------------------------------------------------------------------------
 
     def asked(
-        self, link: int | None, message: Creation | Redemption, now: Now, now_ms: int, *, decides: bool
+        self, link: int | None, message: Asked, now: Now, now_ms: int, *, decides: bool
     ) -> list[Command]:
         """A question from a follower, or from the control socket. `decides`: this is a master that may acknowledge."""
         lead = self.replication.lead
@@ -112,6 +116,8 @@ class Redemptions:
             return [self._answer(link, message.question, Ruling.UNAVAILABLE)]
         if isinstance(message, Creation):
             return self._create(link, message, now, now_ms)
+        if isinstance(message, Revocation):
+            return self._revoke(link, message, now, now_ms)
         return self._redeem(link, message, now, now_ms)
 
     def answered(self, message: Verdict) -> list[Command]:
@@ -132,7 +138,15 @@ class Redemptions:
         changes = item_acts.make(self.table, fresh, now_ms)
         commands = self._take(changes, now_ms)
         commands += self.log.made(changes.items[0], now)
-        self._await(link, message.question, Ruling.GRANTED, changes.items[0], now)
+        self._await(link, message.question, Ruling.GRANTED, changes.items[:1], now)
+        return commands
+
+    def _revoke(self, link: int | None, message: Revocation, now: Now, now_ms: int) -> list[Command]:
+        changes = item_acts.revoke(self.table, message.kind, id=message.item, user=message.user)
+        commands = self._take(changes, now_ms)
+        for item in changes.items:
+            commands += self.log.revoked(item, now)
+        self._await(link, message.question, Ruling.GRANTED, changes.items, now)
         return commands
 
     def _redeem(self, link: int | None, message: Redemption, now: Now, now_ms: int) -> list[Command]:
@@ -141,30 +155,32 @@ class Redemptions:
             told = self.log.unavailable(message, now)
             return [*told, self._answer(link, message.question, Ruling.UNAVAILABLE)]
         redeemed = item_acts.redeem(self.table, message, node=self._node, now_ms=now_ms)
+        items = () if redeemed.item is None else (redeemed.item,)
         commands = self._take(redeemed.changes, now_ms)
         match redeemed.step:
             case Step.GRANTED:
-                self._await(link, message.question, Ruling.GRANTED, redeemed.item, now)
+                self._await(link, message.question, Ruling.GRANTED, items, now)
             case Step.CLAIMED | Step.GOING_ON:
-                self._await(link, message.question, Ruling.GRANTED, redeemed.item, now, claims=message.request)
+                self._await(link, message.question, Ruling.GRANTED, items, now, claims=message.request)
             case Step.REFUSED:
                 commands += self.log.refused(message, redeemed.reason, now)
-                self._await(link, message.question, Ruling.REFUSED, None, now)
+                self._await(link, message.question, Ruling.REFUSED, (), now)
             case Step.OTHER_SECRET:
                 commands += self.log.unavailable(message, now)
                 commands.append(self._answer(link, message.question, Ruling.UNAVAILABLE))
         return commands
 
     def _await(
-        self, link: int | None, number: int, ruling: Ruling, item: Item | None, now: Now, claims: bytes | None = None
-    ) -> None:
+        self, link: int | None, number: int, ruling: Ruling, items: tuple[Item, ...], now: Now,
+        claims: bytes | None = None,
+    ) -> None:  # fmt: skip
         """Answer when what was taken in just now is where it must be."""
         log = self.replication.log
         refused_s = REFUSED_AFTER_S if ruling == Ruling.REFUSED else 0.0
         self._open.append(
             Question(
                 link, number, log.log_id, self.replication.position, log.sequence,
-                now.monotonic_s, now.monotonic_s + refused_s, now.monotonic_s + DECIDED_WITHIN_S, ruling, item, claims,
+                now.monotonic_s, now.monotonic_s + refused_s, now.monotonic_s + DECIDED_WITHIN_S, ruling, items, claims,
             )
         )  # fmt: skip
 
@@ -201,11 +217,11 @@ class Redemptions:
         ruling = question.ruling
         if ruling == Ruling.GRANTED and not self._is_stored(question):
             ruling = Ruling.UNAVAILABLE  # a creation that is not where it must be: asked again, it is the same item
-        return [self._answer(question.link, question.number, ruling, question.item)]
+        return [self._answer(question.link, question.number, ruling, question.items)]
 
     def _decide(self, question: Question, late: bool, now: Now, now_ms: int) -> list[Command]:
-        assert question.item is not None and question.claims is not None, "a claim is an item's"
-        item = self.table.items.get(*question.item.name)
+        assert question.items and question.claims is not None, "a claim is an item's"
+        item = self.table.items.get(*question.items[0].name)
         if item is None:  # it has expired and was forgotten
             return [self._answer(question.link, question.number, Ruling.REFUSED)]
         held = self._is_held(item, question)
@@ -220,7 +236,7 @@ class Redemptions:
             commands = []  # decided meanwhile: for this request, or by another one on another side of a split
         mine = item.consumed is not None and item.consumed.request == question.claims
         ruling = Ruling.GRANTED if mine else Ruling.REFUSED
-        return [*commands, self._answer(question.link, question.number, ruling, item)]
+        return [*commands, self._answer(question.link, question.number, ruling, (item,))]
 
     def _is_stored(self, question: Question) -> bool:
         """Whether it is on level `site`."""
@@ -289,8 +305,8 @@ class Redemptions:
             return []
         return self.replication.take(changes, None, self.settings.site, None, self.name, now_ms)
 
-    def _answer(self, link: int | None, number: int, ruling: Ruling, item: Item | None = None) -> Command:
-        payload = codec.encode_changes(Changes(items=(item,))) if item is not None and ruling == Ruling.GRANTED else b""
+    def _answer(self, link: int | None, number: int, ruling: Ruling, items: tuple[Item, ...] = ()) -> Command:
+        payload = codec.encode_changes(Changes(items=items)) if ruling == Ruling.GRANTED else b""
         if link is None:
             return do.Answer(number, payload, ruling=ruling)
         message: Message = Verdict(number, ruling, payload)

@@ -60,7 +60,8 @@ class ItemService:
         lock = b""
         if secret is not None:
             key_id, key = settings.code_lines[0]
-            lock = codes.lock(key_id, name, codes.proof(key, kind, user, inputs.text("the secret", secret, 256)))
+            owner = user if flags & SOLE else name  # by which it will be redeemed
+            lock = codes.lock(key_id, name, codes.proof(key, kind, owner, inputs.text("the secret", secret, 256)))
         now_ms = self._cache.clock.now_ms(now)
         expires_ms = now_ms + math.ceil(validity_s * 1000)
         return Item(kind, name, user, settings.site, now_ms, expires_ms, flags, blob, lock)
@@ -92,12 +93,12 @@ class ItemService:
         inputs.printable("the kind", kind, limits.NAME_BYTES_MAX)
         if holder:
             inputs.printable("the holder", holder, limits.ITEM_HOLDER_BYTES_MAX)
-        user = self._user(user) if user else self._user_of(kind, id)
+        user = self._user(user) if user else ""
         if request is None:
             request = self._dice.getrandbits(128).to_bytes(16, "big")
         if not 1 <= len(request) <= limits.HASH_BYTES_MAX:
             raise LimitExceeded(f"the request has {len(request)} bytes; 1 to {limits.HASH_BYTES_MAX} are allowed")
-        shown = {} if secret is None else codes.proofs(dict(self._cache.settings.code_lines), kind, user, secret)
+        shown = {} if secret is None else codes.proofs(dict(self._cache.settings.code_lines), kind, id or user, secret)
         return Redemption(0, kind, id, user, request, holder, tuple(shown), tuple(shown.values()))
 
     def redeem_here(self, wanted: Redemption, now: Now) -> tuple[bool | None, Item | None]:
@@ -138,9 +139,3 @@ class ItemService:
     def _user(self, given: str) -> str:
         user = inputs.user(given, self._cache.settings.user_names)
         return inputs.printable("the user", user, limits.USER_BYTES_MAX)
-
-    def _user_of(self, kind: str, id: str) -> str:
-        """Whose item it is, where the copy knows: a proof is made for a user."""
-        item = self._cache.table.items.get(kind, id)
-        return "" if item is None else item.user
-

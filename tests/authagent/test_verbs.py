@@ -1,5 +1,6 @@
 """What the verbs that ask a running agent print, and what they end with; the agent is played."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -295,3 +296,47 @@ def test_a_reload_that_changed_nothing_ends_with_2(played: Played, capsys: pytes
     with pytest.raises(ControlError, match="nothing was changed: x") as raised:
         verbs.reload(OPTIONS)
     assert raised.value.code == ExitCode.USAGE
+
+
+# -- codes --------------------------------------------------------------------------------------------------------
+
+
+STATE: dict[str, Any] = {
+    "user": "gfield", "id": "c0de", "state": "used", "made_at": "2026-01-31T12:00:00.000Z",
+    "expires_at": "2026-01-31T12:10:00.000Z", "validity_left_s": 570.0, "device": "phone-1", "tries_left": 5,
+}  # fmt: skip
+
+
+def test_a_code_is_printed_once(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a line of its own, so that it can be sent on; as JSON for programs."""
+    played.answers["/1.sock"] = [{**STATE, "state": "open", "device": "", "code": "BCDF-GHJK"}]
+    assert verbs.create_code(OPTIONS, "gfield", 600, 5, as_json=False) == ExitCode.DONE
+    assert printed(capsys) == ["BCDF-GHJK", 'Provision code created for user "gfield", valid for 9 min']
+    verbs.create_code(OPTIONS, "gfield", 600, 5, as_json=True)
+    assert json.loads(printed(capsys)[0])["code"] == "BCDF-GHJK"
+
+
+def test_a_code_comes_from_standard_input(
+    played: Played, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line of it for `-`, and the argument where somebody gives one."""
+    played.answers["/1.sock"] = [STATE]
+    monkeypatch.setattr("sys.stdin", io.StringIO("BCDF-GHJK\nmore\n"))
+    question = {"user": "gfield", "device": "phone-1", "request": None, "within_s": 5.0}
+    verbs.redeem_code(OPTIONS, question, "-", as_json=False)
+    verbs.redeem_code(OPTIONS, question, "JKLM-NPQR", as_json=False)
+
+    assert [asked["code"] for _, _, asked in played.asked] == ["BCDF-GHJK\n", "JKLM-NPQR"]
+    assert printed(capsys) == ['User "gfield" provisioned successfully'] * 2
+
+
+def test_codes_are_listed_and_revoked(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whose they are and what became of them, never what they are."""
+    played.answers["/1.sock"] = [{"codes": [STATE, {**STATE, "state": "open", "device": ""}]}]
+    verbs.list_codes(OPTIONS, None, as_json=False)
+    assert printed(capsys) == ["gfield  used  9 min left  phone-1", "gfield  open  9 min left", "2 codes"]
+    verbs.list_codes(OPTIONS, None, as_json=True)
+    assert json.loads(printed(capsys)[0])[0] == STATE
+    played.answers["/1.sock"] = [{"revoked": 1}]
+    verbs.revoke_code(OPTIONS, "gfield", 5, as_json=False)
+    assert printed(capsys) == ["revoked 1 code"]

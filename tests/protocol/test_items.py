@@ -6,7 +6,7 @@ from protocol import limits
 from protocol.changes import Changes
 from protocol.digest import CUTS_KEPT
 from protocol.item import SINGLE_USE, SOLE, Claim, Fate, Item, claimed
-from protocol.items import Items, is_open
+from protocol.items import Items
 from protocol.table import Table
 
 KEY = b"k" * 32
@@ -140,9 +140,19 @@ def test_stamps_that_cannot_be_refuse_the_item_only() -> None:
     assert (table.counts.refused_expired, table.counts.refused_ahead) == (1, 1)
 
 
-def test_open_means_that_nobody_has_it() -> None:
-    """Not claimed, revoked, or expired."""
-    assert is_open(item(), NOW_MS)
-    assert not is_open(item(), NOW_MS + 120_000)
-    assert not is_open(attrs.evolve(item(), fate=Fate.REVOKED), NOW_MS)
-    assert not is_open(claimed(item(), Claim(b"r", "", NOW_MS, "n", False)), NOW_MS)
+def test_a_state_is_one_word() -> None:
+    """Only what is open may be redeemed for the first time."""
+    taken = claimed(item("t"), Claim(b"r", "", NOW_MS, "n", False))
+    used = claimed(taken, Claim(b"r", "", NOW_MS, "n", True))
+    guessed = attrs.evolve(item("g"), lock=b"l" * 36, tries=(("n", 5),))
+    early, late = item("e", flags=SINGLE_USE | SOLE), item("l", at=NOW_MS + 1, flags=SINGLE_USE | SOLE)
+    items = filled(early, late)
+
+    assert items.state(late, NOW_MS) == "open"
+    assert items.state(late, NOW_MS + 120_001) == "expired"
+    assert items.state(early, NOW_MS) == "superseded"
+    assert [items.state(each, NOW_MS) for each in (taken, used, guessed)] == ["claimed", "used", "exhausted"]
+    assert [items.state(attrs.evolve(item("f"), fate=fate), NOW_MS) for fate in (Fate.REVOKED, Fate.CONFLICT)] == [
+        "revoked",
+        "conflict",
+    ]

@@ -142,3 +142,37 @@ async def test_bad_questions_get_code_2(verb: str, arguments: dict[str, Any]) ->
 def test_times_are_rfc_3339() -> None:
     """UTC with milliseconds and a Z."""
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+
+
+async def test_codes_are_made_redeemed_listed_and_revoked() -> None:
+    """As at an agent; a refusal is exit code 1 with the words of the source."""
+    ask = Asker(administrator=False)
+    made = await ask("code_create", user="gfield", validity_s=60)
+    done = await ask("code_redeem", user="gfield", code=made["code"], device="phone-1", request="r1")
+    with pytest.raises(ControlError) as refused:
+        await ask("code_redeem", user="gfield", code=made["code"], device="phone-2")
+    again = await ask("code_create", user="bob")
+
+    assert (made["user"], made["validity_left_s"], made["expires_at"]) == ("gfield", 60.0, "2023-11-14T22:14:20.000Z")
+    assert (done["state"], done["device"]) == ("used", "phone-1")
+    assert (str(refused.value), refused.value.code) == ("Invalid Provision Code", ExitCode.NO)
+    assert await ask("code_revoke", user="bob") == {"revoked": 1}
+    listed = (await ask("code_list"))["codes"]
+    assert sorted((each["user"], each["state"]) for each in listed) == [("bob", "revoked"), ("gfield", "used")]
+    assert again["code"] not in repr(listed)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "code"),
+    [
+        ("code_create", {"user": "gfield", "validity_s": 5}, ExitCode.USAGE),
+        ("code_create", {}, ExitCode.USAGE),
+        ("code_redeem", {"user": "gfield", "code": "x"}, ExitCode.USAGE),
+        ("code_redeem", {"user": "", "code": "x", "device": "d"}, ExitCode.NO),
+    ],
+)
+async def test_questions_about_codes_have_bounds(verb: str, arguments: dict[str, Any], code: ExitCode) -> None:
+    """What the asker got wrong is told in one line."""
+    with pytest.raises(ControlError) as raised:
+        await Asker()(verb, **arguments)
+    assert raised.value.code == code

@@ -12,7 +12,7 @@ from protocol import codec, limits
 from protocol.changes import Changes
 from protocol.errors import RemoteProtocolError
 from protocol.item import SINGLE_USE, SOLE, STRICT, Claim, Fate, Item, claimed
-from protocol.messages import Creation, Follow, Message, Redemption, Role, Ruling, Stored, Verdict
+from protocol.messages import Creation, Follow, Message, Redemption, Revocation, Role, Ruling, Stored, Verdict
 from protocol.table import Table
 from tests.spec.speakers import DIGEST_KEY, NOW_MS, SECRET_ID, LoneAgent, closes, heartbeat, sent
 
@@ -274,3 +274,20 @@ def test_a_creation_is_stamped_stored_and_repeatable() -> None:
     assert [witness.id for witness in made.witnesses] == ["proxy1"]
     assert codec.decode_changes(again.payload).items == (made,)
     assert closes(site.ask(Creation(8, two)))
+
+
+def test_a_revocation_ends_what_is_open_and_nothing_else() -> None:
+    """[P-71] An open code is void once it is answered; one that a claim has stays with it."""
+    open_, taken = Site(), Site()
+    for site in (open_, taken):
+        site.make(item())
+    taken.ask(redemption())
+    taken.lone.stored()
+    told = [verdicts(site.ask(Revocation(5, KIND, "", "alice")) + site.lone.stored()) for site in (open_, taken)]
+    after = rulings(open_.ask(redemption(question=6)) + open_.lone.wait(0.5))
+    again = rulings(taken.ask(redemption(question=6)) + taken.lone.stored())
+
+    assert [[verdict.ruling for verdict in each] for each in told] == [[Ruling.GRANTED]] * 2
+    assert len(codec.decode_changes(told[0][0].payload).items) == 1
+    assert after == [Ruling.REFUSED]
+    assert again == [Ruling.GRANTED]

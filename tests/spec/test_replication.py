@@ -204,8 +204,8 @@ def test_nobody_hears_what_he_said() -> None:
 
 
 def test_payloads_travel_as_they_came() -> None:
-    """[P-28] The Update and the store get the bytes of the Report, a newer version's sixth part included."""
-    newer = msgpack.packb([*msgpack.unpackb(PAYLOAD), [], [], [], [], ["of version 2"]])
+    """[P-28] The Update and the store get the bytes of the Report, a newer version's seventh part included."""
+    newer = msgpack.packb([*msgpack.unpackb(PAYLOAD), [], [], [], [], [], ["of version 2"]])
     agent = _master()
     commands = agent.hear(1, Report(1, newer)) + agent.wait(0.3)
 

@@ -82,6 +82,7 @@ MESSAGES: tuple[Message, ...] = (
     messages.Creation(2, b"payload"),
     messages.Redemption(3, "provision-code", "", "alice", b"phone-1", "phone-1", (b"SECR",), (b"p" * 32,)),
     messages.Verdict(3, messages.Ruling.GRANTED, b"payload"),
+    messages.Revocation(4, "provision-code", "", "alice"),
     messages.AdminRequest(4, b'{"verb":"switch"}'),
     messages.AdminAnswer(4, b"{}"),
 )
