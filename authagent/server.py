@@ -24,6 +24,7 @@ from authagent.core import events as on
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice
 from authagent.listener import Listener
+from authagent.missed import Missed
 from authagent.recent import Recent
 from authagent.setup import Setup
 from authagent.store import Store
@@ -65,6 +66,7 @@ class Server:
         self.clock = clock
         self.tally = tally
         self.recent = Recent()
+        self.missed = Missed()
         self.refusals = Refusals()
         self.store: Store | None = None
         self.links: dict[int, Link] = {}
@@ -174,6 +176,8 @@ class Server:
             case do.Tell(source, changes):
                 self.tally.changes(source, changes)
                 self.recent.note(self._stepped.wall_ms, command)
+                if self.missed.watching:
+                    self.missed.note(changes, self._stepped.monotonic_s)
             case _:
                 self._perform_rarely(command)
 
@@ -283,6 +287,13 @@ class Server:
         finally:
             self.links.pop(number, None)
             link.close(Code.STOPPING, "stopping")
+            self._lost_sight(peer)
+
+    def _lost_sight(self, peer: Peer) -> None:
+        """Of a proxy that is listed by name it is kept what it misses until it is back."""
+        listed = self.setup.configuration.proxy(peer.site, peer.id) if peer.kind == "proxy" else None
+        if listed is not None and not listed.is_pattern and self.agent.peers.named("proxy", peer.id) is None:
+            self.missed.left(peer.id, self.clock().monotonic_s)
 
     def _end(self, number: int, code: Code, text: str, elsewhere: str = "") -> None:
         """Say why, and close; the link is given its time to leave, also when the process ends."""

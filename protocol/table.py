@@ -79,6 +79,11 @@ class Table:
         return self._records.alive
 
     @property
+    def users(self) -> int:
+        """How many users have a session that is alive; where some only have idle ones, a few more."""
+        return min(self.alive, len(self._records.by_user))
+
+    @property
     def counts(self) -> Counts:
         return self._records.counts
 

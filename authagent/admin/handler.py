@@ -14,9 +14,10 @@ import attrs
 import trio
 
 from authagent.admin import asking, sessions
-from authagent.admin.explain import Explain
 from authagent.admin.codes import Codes
+from authagent.admin.explain import Explain
 from authagent.admin.logout import Logout
+from authagent.admin.prices import priced
 from authagent.admin.problems import Facts, Onsets, Problem, problems
 from authagent.admin.status import At, status
 from authagent.admin.switch import Switch
@@ -94,8 +95,11 @@ class Handler:
 
     def problems(self) -> list[Problem]:
         """What is wrong now. To be asked about once a second, so that it is known since when."""
-        now = self.server.clock()
-        return self._onsets.dated(problems(self.server.agent, self.facts(), now), now.monotonic_s)
+        server, facts, now = self.server, self.facts(), self.server.clock()
+        found = self._onsets.dated(problems(server.agent, facts, now), now.monotonic_s)
+        server.missed.only({each.about for each in found if each.code == "proxy_missing"}, now.monotonic_s)
+        now_ms = server.agent.duty.now_ms(now)
+        return [priced(each, server.missed, facts.configuration, now_ms) for each in found]
 
     def status(self) -> dict[str, Any]:
         """The fields of `authagent status --json`."""

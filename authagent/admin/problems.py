@@ -152,12 +152,12 @@ def _catches_up(agent: Agent, peer: Peer, resync: Resync) -> bool:
 
 
 def sentence(agent: Agent, found: list[Problem]) -> str:
-    """The first line of `authagent status`: that all is equal, or what is wrong."""
+    """The first line of `authagent status`, and of the page: that all is equal, or what is wrong, with its price."""
     if found:
         said = "; ".join(each.text for each in found[:SAID_MAX])
         return said + (f"; and {len(found) - SAID_MAX} more" if len(found) > SAID_MAX else "")
     proxies = sum(not peer.is_partner for peer in agent.peers)
-    users = f"{agent.table.alive:,} session{'' if agent.table.alive == 1 else 's'}"
+    users = f"{agent.table.users:,} user{'' if agent.table.users == 1 else 's'}"
     if agent.election.role == Role.SLAVE:
         return f"Everything equal. Standing by for agent {agent.settings.partner}, {users}."
     return f"Everything equal. 1 site, {proxies} {'proxy' if proxies == 1 else 'proxies'}, {users}."

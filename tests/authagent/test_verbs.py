@@ -18,7 +18,7 @@ LINKED = {
 }  # fmt: skip
 GONE = dict.fromkeys(LINKED) | {"connected": False, "refused": ""}
 STATUS: dict[str, Any] = {
-    "sentence": "Everything equal. 1 site, 2 proxies, 1 session.", "healthy": True, "problems": [], "id": "1",
+    "sentence": "Everything equal. 1 site, 2 proxies, 1 user.", "healthy": True, "problems": [], "id": "1",
     "site": "lan1", "role": "master", "term": 3, "version": "0.1.0", "partner": {"id": "2", "role": "slave", **LINKED},
     "proxies": [{"id": "p1", "lag_events": 1, **LINKED}, {"id": "p2", "lag_events": None, **GONE}],
     "sessions": 1, "tombstones": 0, "events_total": 1_234, "timeouts_total": 2,
@@ -74,7 +74,7 @@ def test_status_prints_its_sentence_first(played: Played, capsys: pytest.Capture
     played.answers["/1.sock"] = [STATUS | {"problems": [problem]}]
     assert verbs.status(OPTIONS, as_json=False, wait_s=0) == 0
     assert printed(capsys) == [
-        "Everything equal. 1 site, 2 proxies, 1 session.",
+        "Everything equal. 1 site, 2 proxies, 1 user.",
         "agent 1 of lan1: master, term 3, version 0.1.0",
         "partner 2: equal, 0.2 s ago, from 10.1.0.12:9023, clock +0.001 s",
         "proxy p1: equal, 0.2 s ago, 1 event behind, from 10.1.0.12:9023, clock +0.001 s",

@@ -141,7 +141,7 @@ def test_an_agent_comes_up_tells_of_itself_and_ends(tmp_path: Path, cast: Cast) 
     path = write_files(tmp_path, more="[logging]\nlevel = 0\n")
     agent = cast.agent(path)
     done = run(path, "status", "--wait", "10", "--config", str(path))
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Everything equal. 1 site, 0 proxies, 0 sessions.")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Everything equal. 1 site, 0 proxies, 0 users.")
     told = json.loads(run(path, "--config", str(path), "status", "--json").stdout)
     assert (told["role"], told["store"]["ok"], told["uptime_s"] > 0) == ("master", True, True)
     assert agent.terminate() < STOP_S_MAX

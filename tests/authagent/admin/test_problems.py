@@ -19,6 +19,7 @@ from protocol.liveness import Punctuality
 from protocol.messages import Role
 from protocol.stamp import Now
 from protocol.table import Table
+from tests.authagent.core.machine import logins
 from tests.authagent.running import run_agents, write_files
 
 NOW = Now(1_000.0, 5_000_000, 1_790_000_000_000)
@@ -100,13 +101,14 @@ def test_all_is_well() -> None:
 def test_the_sentence_counts_in_one_and_many() -> None:
     """Singular and plural; a slave says for whom it stands by."""
     one = agent(Role.MASTER, partner(), named())
-    assert text(one) == "Everything equal. 1 site, 1 proxy, 0 sessions."
+    assert text(one) == "Everything equal. 1 site, 1 proxy, 0 users."
     many = agent(Role.MASTER, partner(), named(), peer("squid-1", link=9))
-    many.table._records.alive = 1_234
-    assert text(many) == "Everything equal. 1 site, 2 proxies, 1,234 sessions."
-    many.table._records.alive = 1
-    assert text(many).endswith(" 1 session.")
-    assert text(agent(Role.SLAVE, partner())) == "Everything equal. Standing by for agent 2, 0 sessions."
+    for user in range(1_234):
+        many.table.merge(logins(f"10.0.0.{user}", first=user, user=f"user{user}"), NOW.wall_ms)
+    assert text(many) == "Everything equal. 1 site, 2 proxies, 1,234 users."
+    one.table.merge(logins("10.0.0.1", "10.0.0.2"), NOW.wall_ms)
+    assert text(one).endswith(" 1 user.")
+    assert text(agent(Role.SLAVE, partner())) == "Everything equal. Standing by for agent 2, 0 users."
 
 
 def test_a_starting_agent_says_what_it_waits_for() -> None:
