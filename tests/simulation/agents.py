@@ -32,7 +32,7 @@ from protocol.messages import (
 from protocol.table import Table
 from tests.simulation.clocks import Clock
 from tests.simulation.disk import Disk
-from tests.simulation.network import End, Wire
+from tests.simulation.links import End, Wire
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:

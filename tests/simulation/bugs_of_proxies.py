@@ -50,6 +50,12 @@ def last_touch_dropped(patch: Patch) -> None:
 
 
 @bug
+def suspend_makes_younger(patch: Patch) -> None:
+    """What was seen before the machine was suspended counts as seen after it: found by this simulation, and fixed."""
+    patch.set(Shown, "slept", lambda shown, before, now: None)
+
+
+@bug
 def touches_not_reported(patch: Patch) -> None:
     """Activity stays where it was seen."""
     patch.set(Outbox, "put_touch", lambda outbox, origin, sequence, active_at: None)

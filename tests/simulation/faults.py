@@ -255,6 +255,15 @@ def stop(cast: Cast, at_s: float) -> Iterator[Step]:
         at_s += cast.dice.choice((0.1, 1.0, 5.0))
 
 
+@fault
+def switch(cast: Cast, at_s: float) -> Iterator[Step]:
+    """An operator hands mastership over, to and fro."""
+    for _ in range(cast.dice.randrange(1, 3)):
+        for name in cast.agents:  # whoever is no master says so, and nothing happens
+            yield Step(at_s, "switch", (name,))
+        at_s += cast.dice.choice((0.005, 0.4, 3.0))
+
+
 # -- disks -------------------------------------------------------------------------------------------------------
 
 

@@ -19,9 +19,9 @@ from protocol.messages import Acknowledgement, Following, Heartbeat, Message, Ro
 from protocol.session import LoginId, State
 from protocol.table import Table
 from tests.simulation.agents import AgentProcess
+from tests.simulation.links import Wire
 from tests.simulation.lives import Act, Broken, Life, Logout, Witness, seen_by
 from tests.simulation.loop import EPOCH_MS
-from tests.simulation.network import Wire
 from tests.simulation.options import Options
 from tests.simulation.process import Process
 from tests.simulation.proxies import ProxyProcess

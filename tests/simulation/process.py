@@ -20,7 +20,7 @@ from protocol.stamp import Now
 from tests.simulation.clocks import Clock
 
 if TYPE_CHECKING:
-    from tests.simulation.network import End, Lane, Wire
+    from tests.simulation.links import End, Lane, Wire
     from tests.simulation.world import World
 
 ROUNDING_S = 1e-6

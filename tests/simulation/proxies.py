@@ -18,7 +18,7 @@ from proxyagent.core.settings import Settings
 from proxyagent.session import Ended, Session
 from tests.simulation.agents import AgentProcess
 from tests.simulation.clocks import Clock
-from tests.simulation.network import End, Wire
+from tests.simulation.links import End, Wire
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:

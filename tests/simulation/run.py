@@ -10,12 +10,14 @@ Rules of this file:
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import attrs
 
 from tests.simulation.faults import FAULTS, Cast, Step
 from tests.simulation.lives import Broken
 from tests.simulation.options import Options, draw
+from tests.simulation.speech import remembered_payloads
 from tests.simulation.verdict import EQUAL_WITHIN_S, SETTLED_WITHIN_S, TOLD_WITHIN_S, Verdict
 from tests.simulation.world import World, key_of, user_of
 
@@ -101,7 +103,8 @@ class Run:
         """Everything that happens, and the judgement. A broken invariant of a machine is a broken promise too."""
         broken = text = ""
         try:
-            self._rounds()
+            with nullcontext() if self.options.as_bytes or self.options.dialects else remembered_payloads():
+                self._rounds()
         except Broken as error:
             broken, text = error.promise, str(error)
         except Exception as error:

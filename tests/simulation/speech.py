@@ -3,6 +3,7 @@
 Rules of this file:
 
 - Objects are for speed; they are frozen, so nobody can change what another has said.
+- So are batches of changes: what one reader has unpacked, the next need not unpack again.
 - As bytes each message is encoded, and decoded by whoever reads it. A sender that speaks a newer version adds fields
   nobody knows and now and then a message nobody knows; an older one leaves off the fields that were added last.
 - In a run of mixed versions each link begins with the shipping handshake, its Hello in the dialect of the dialler.
@@ -10,7 +11,10 @@ Rules of this file:
 Source: promise 12 (N and N+1 interoperate); protocol/messages.py, protocol/connection.py.
 """
 
+import functools
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import msgpack
@@ -29,7 +33,21 @@ UNKNOWN_NUMBER = 9_999
 UNKNOWN_SHARE = 0.02
 """So often a newer sender says something that nobody knows."""
 
+HANDSHAKES_MAX = 12
+"""Deriving keys takes milliseconds, and later links of a run have nothing new to say."""
+
 NEW_FIELDS = ("a field", 7, True, None, (1, (2, b"deep")))
+
+
+@contextmanager
+def remembered_payloads() -> Iterator[None]:
+    """While this lasts, whoever unpacks a payload that was unpacked before gets the same frozen changes."""
+    unpack = codec.decode_changes
+    codec.decode_changes = functools.lru_cache(maxsize=512)(unpack)
+    try:
+        yield
+    finally:
+        codec.decode_changes = unpack
 
 
 class Speech:
@@ -71,7 +89,7 @@ class Speech:
 
     def shake_hands(self, dialler: Process, listener: Process) -> None:
         """In a run of mixed versions, let the shipping connections prove each other."""
-        if not self._dialects:
+        if not self._dialects or self.hands_shaken >= HANDSHAKES_MAX:
             return
         newer = "newer" in (self._dialects.get(dialler.name), self._dialects.get(listener.name))
         pair = Pair(

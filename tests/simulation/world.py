@@ -163,6 +163,12 @@ def _operator(world: World, name: str, key: float) -> None:
         agent.do(agent.generation, agent.step, on.LogoutAsked(1, key=key_of(key)))
 
 
+def _switch(world: World, name: str) -> None:
+    agent = world.agent(name)
+    if agent.active:
+        agent.do(agent.generation, agent.step, on.SwitchAsked(2))
+
+
 def _resync(world: World, name: str) -> None:
     if proxy := world.proxy(name):
         proxy.resync()
@@ -224,6 +230,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "power_off": lambda world, name: world.processes[name].kill(power=True),
     "pause": lambda world, name, seconds: world.processes[name].pause(seconds),
     "suspend": lambda world, name, seconds: world.processes[name].pause(seconds, suspend=True),
+    "switch": _switch,
     "stop": lambda world, name: world.agent(name).stop(),
     "lose_disk": lambda world, name: _change_disk(world, name, "lose"),
     "restore_disk": lambda world, name: _change_disk(world, name, "restore"),
