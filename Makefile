@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 PREFIX ?= /opt/authagent
-.PHONY: help demo test check bench campaign docs install clean
+.PHONY: help demo test check fuzz mutants bench campaign docs install clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,12 @@ check: .venv/ready  ## lint, types and import contracts (half a minute)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: .venv/ready  ## a million hostile inputs; more: .venv/bin/python -m tests.fuzz --inputs N --seed S
+	@$(BIN)/python -m tests.fuzz
+
+mutants: .venv/ready  ## mutation testing of merge, table, election and store (an hour or two)
+	@$(BIN)/python -m tests.mutation
 
 bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (some minutes)
 	@$(BIN)/python tests/components.py

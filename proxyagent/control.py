@@ -250,7 +250,7 @@ def _number(request: Request, name: str) -> float | None:
 
 def _level(request: Request) -> Level:
     level = request.arguments.get("wait", "local")
-    if level not in LEVELS:
+    if not isinstance(level, str) or level not in LEVELS:
         raise ControlError(f'{request.verb}: wait is "local", "master" or "site"', ExitCode.USAGE)
     return cast(Level, level)
 

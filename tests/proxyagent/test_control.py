@@ -122,6 +122,7 @@ async def test_only_administrators_administer() -> None:
         ("login", {"key": "a", "user": "alice", "attributes": "x"}),
         ("login", {"key": "a", "user": "alice", "attributes": {"x": 5}}),
         ("login", {"key": "a", "user": "alice", "wait": "disk"}),
+        ("login", {"key": "a", "user": "alice", "wait": ["site"]}),
         ("login", {"key": "a", "user": "alice", "idle_timeout_s": "x"}),
         ("login", {"key": "a", "user": "alice", "idle_timeout_s": True}),
         ("login", {"key": "a", "user": "alice", "lifetime_s": -1}),
