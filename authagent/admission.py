@@ -16,7 +16,9 @@ import attrs
 from protocol import addresses
 from protocol.configuration import Configuration
 from protocol.errors import Code
+from protocol.handshake import Peer
 from protocol.messages import Hello, Refusal
+from protocol.secret import Secrets
 
 
 def host_of(hello: Hello, found: Configuration) -> str:
@@ -75,6 +77,18 @@ def _listed(hello: Hello, found: Configuration) -> bool:
 
 def _unlisted(hello: Hello, cure: str) -> Refusal:
     return Refusal(Code.UNLISTED, f"{hello.kind} {hello.id} of {hello.site} is not listed: {cure} to the file, reload")
+
+
+def unwanted(peer: Peer, secrets: Secrets, found: Configuration) -> tuple[Code, str] | None:
+    """Why a link must end after a reload, if it must.
+
+    That its secret was dropped is no refusal: most machines have the new one, and link again at once with that.
+    """
+    if secrets.by_id(peer.secret_id) is None:
+        return Code.SUPERSEDED, "the secret that proved this link was dropped: link with the new one"
+    if peer.kind == "proxy" and found.proxy(peer.site, peer.id) is None:
+        return Code.UNLISTED, f"proxy {peer.id} is no longer listed"
+    return None
 
 
 # -- who was not let in -------------------------------------------------------------------------------------------

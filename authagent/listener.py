@@ -11,18 +11,24 @@ Rules of this file:
 """
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol, TypeAlias
 
+import attrs
 import trio
 
 from protocol import limits
 from protocol.handshake import Identity
 from protocol.io.accept import Admit, accept
+from protocol.io.clock import read_clock
+from protocol.io.dial import Connect, connect_tcp
 from protocol.io.link import Link, LinkFailed, LinkRefused
 from protocol.io.log import Log
 from protocol.io.log_limit import LineLimit
 from protocol.io.tls import Tls
+from protocol.io.transport import Transport
+from protocol.stamp import Now
 
 PAUSE_S = 0.1
 """After the system has refused another connection."""
@@ -41,6 +47,41 @@ class ListenError(Exception):
     """An address cannot be listened at; one line (exit code 2)."""
 
 
+class Door(Protocol):
+    """What listens at one address; a socket of trio's is one. Errors of the system are OSError."""
+
+    async def accept(self) -> trio.SocketStream | Transport:
+        """The next stream that comes."""
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+
+
+Listen: TypeAlias = Callable[[str, int], Awaitable[Sequence[Door]]]
+"""Opens the doors of a host and port. Raises ListenError."""
+
+
+async def listen_tcp(host: str, port: int) -> Sequence[Door]:
+    """The doors of every address that the host has."""
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        cure = CURES.get(error.errno or 0) or error.strerror or str(error)
+        raise ListenError(f"cannot listen at {where}: {cure}") from None
+
+
+@attrs.frozen
+class Network:
+    """How an agent reaches others and is reached: TCP, or what a test puts in its place."""
+
+    connect: Connect = connect_tcp
+    listen: Listen = listen_tcp
+
+
+TCP = Network()
+
+
 class Listener:
     """One agent's doors. `identity` and `tls` are asked for at each connection, so that a reload counts at once."""
 
@@ -51,12 +92,16 @@ class Listener:
         admit: Admit,
         linked: Callable[[Link], Awaitable[None]],
         log: Log,
+        clock: Callable[[], Now] = read_clock,
+        listen: Listen = listen_tcp,
     ) -> None:
         self._identity = identity
         self._tls = tls
         self._admit = admit
         self._linked = linked
         self._log = log
+        self._clock = clock
+        self._listen = listen
         self.unproven = 0
         self.turned_away_total = 0
         self._limit = LineLimit(REFUSALS_PER_SECOND_MAX)
@@ -65,22 +110,22 @@ class Listener:
         self, addresses: tuple[tuple[str, int], ...], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Listen until cancelled. Raises ListenError before it has started."""
-        async with AsyncExitStack() as doors:
-            listeners = [
-                await doors.enter_async_context(listener)
-                for host, port in addresses
-                for listener in await _listen(host, port)
-            ]
+        async with AsyncExitStack() as stack:
+            doors = []
+            for host, port in addresses:
+                for door in await self._listen(host, port):
+                    stack.push_async_callback(door.aclose)
+                    doors.append(door)
             async with trio.open_nursery() as nursery:
-                for listener in listeners:
-                    nursery.start_soon(self._accept, listener, nursery)
+                for door in doors:
+                    nursery.start_soon(self._accept, door, nursery)
                 task_status.started()
 
-    async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+    async def _accept(self, door: Door, nursery: trio.Nursery) -> None:
         refused = False
         while True:
             try:
-                stream = await listener.accept()
+                stream = await door.accept()
             except OSError as error:  # too many open files, or a caller that left
                 if not refused:
                     cure = "raise LimitNOFILE" if error.errno in (errno.EMFILE, errno.ENFILE) else "see dmesg"
@@ -93,14 +138,14 @@ class Listener:
             refused = False
             if self.unproven >= limits.UNPROVEN_CONNECTIONS_MAX:
                 self.turned_away_total += 1
-                stream.socket.close()
+                (stream.socket if isinstance(stream, trio.SocketStream) else stream).close()
                 continue
             self.unproven += 1
             nursery.start_soon(self._handle, stream)
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
+    async def _handle(self, stream: trio.SocketStream | Transport) -> None:
         try:
-            link = await accept(stream, self._identity(), self._tls(), self._admit)
+            link = await accept(stream, self._identity(), self._tls(), self._admit, clock=self._clock)
         except (LinkFailed, LinkRefused) as error:
             if self._may_tell():
                 self._log.warning("link.refused", reason=error.text)
@@ -123,12 +168,3 @@ class Listener:
         if held_back:
             self._log.warning("listener.suppressed", count=held_back)
         return self._limit.admit(now_s)
-
-
-async def _listen(host: str, port: int) -> list[trio.SocketListener]:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        return await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        cure = CURES.get(error.errno or 0) or error.strerror or str(error)
-        raise ListenError(f"cannot listen at {where}: {cure}") from None

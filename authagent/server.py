@@ -14,6 +14,7 @@ Rules of this file:
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -23,7 +24,7 @@ from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice
-from authagent.listener import Listener
+from authagent.listener import TCP, Listener, Network
 from authagent.missed import Missed
 from authagent.recent import Recent
 from authagent.setup import Setup
@@ -58,8 +59,9 @@ class Server:
     """One running agent. Made by wiring.py; `run` serves until told to exit."""
 
     def __init__(
-        self, agent: Agent, setup: Setup, log: Log, clock: Callable[[], Now], dice: Dice, tally: Tally
-    ) -> None:
+        self, agent: Agent, setup: Setup, log: Log, clock: Callable[[], Now], dice: Dice, tally: Tally,
+        network: Network = TCP,
+    ) -> None:  # fmt: skip
         self.agent = agent
         self.setup = setup
         self.log = log
@@ -70,10 +72,13 @@ class Server:
         self.refusals = Refusals()
         self.store: Store | None = None
         self.links: dict[int, Link] = {}
-        self.listener = Listener(lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log)
+        self.listener = Listener(
+            lambda: self.setup.identity, lambda: self.setup.tls, self._admit, self._linked, log, clock, network.listen
+        )
         self.carry_out: Callable[[bytes], Awaitable[bytes]]
         self.on_role: Callable[[Role, int], None] = lambda role, term: None
         self.dice = dice
+        self._make_link = partial(dial, clock=clock, connect=network.connect)
         self._exit = trio.Event()
         self._broken: Exception | None = None
         self._leaving: set[Link] = set()
@@ -234,7 +239,7 @@ class Server:
         partner = self.setup.partner
         assert partner is not None, "there is nobody to dial"
         try:
-            link = await dial(partner.host, partner.port, self.setup.identity, self.setup.tls, timeout_s)
+            link = await self._make_link(partner.host, partner.port, self.setup.identity, self.setup.tls, timeout_s)
         except LinkRefused as refused:
             self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
             return
@@ -361,7 +366,7 @@ class Server:
             self.agent.rekey(setup.digest_key, setup.secret_id)
         self.setup = setup
         for number, link in list(self.links.items()):
-            if (verdict := _unwanted(link.peer, setup)) is not None:
+            if (verdict := admission.unwanted(link.peer, setup.identity.secrets, setup.configuration)) is not None:
                 self._nursery.start_soon(self._close_later, number, *verdict)
 
     async def _close_later(self, number: int, code: Code, text: str) -> None:
@@ -370,18 +375,6 @@ class Server:
         link = self.links.get(number)
         if link is not None:
             link.close(code, text)
-
-
-def _unwanted(peer: Peer, setup: Setup) -> tuple[Code, str] | None:
-    """Why a link must end after a reload, if it must.
-
-    That its secret was dropped is no refusal: most machines have the new one, and link again at once with that.
-    """
-    if setup.identity.secrets.by_id(peer.secret_id) is None:
-        return Code.SUPERSEDED, "the secret that proved this link was dropped: link with the new one"
-    if peer.kind == "proxy" and setup.configuration.proxy(peer.site, peer.id) is None:
-        return Code.UNLISTED, f"proxy {peer.id} is no longer listed"
-    return None
 
 
 async def _resolve(host: str) -> frozenset[str]:

@@ -13,7 +13,8 @@ Source: DESIGN sections 4 and 5.
 import errno
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 import trio
 
@@ -34,6 +35,41 @@ _NONCE_BYTES = 18
 _ANSWERED = frozenset({Phase.OPEN, Phase.CLOSED})
 
 
+Connect: TypeAlias = Callable[[str, int], Awaitable[Transport]]
+"""Makes a stream to a host and port. Raises LinkFailed; the caller sets the deadline."""
+
+
+async def connect_tcp(host: str, port: int) -> Transport:
+    """A TCP connection to the first address that answers. Raises LinkFailed."""
+    where = _place(host, port)
+    try:
+        return take_socket(await trio.open_tcp_stream(host, port))
+    except (socket.gaierror, UnicodeError):
+        raise LinkFailed("unknown_host", f"{where}: unknown host {host}") from None
+    except OSError as error:
+        causes = list(_leaves(error))
+        if any(cause.errno == errno.ECONNREFUSED for cause in causes):
+            raise LinkFailed("refused", f"{where}: connection refused; nothing listens there") from None
+        if any(cause.errno == errno.ECONNRESET for cause in causes):
+            raise LinkFailed("reset", f"{where}: connection reset") from None
+        reason = next((cause.strerror for cause in causes if cause.strerror), "no connection")
+        raise LinkFailed("timed_out", f"{where}: {reason}") from None
+
+
+def _leaves(error: BaseException | None) -> Iterator[OSError]:
+    """The errors of all addresses tried; trio hangs them below the one that it raises."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    elif isinstance(error, OSError):
+        yield error
+        yield from _leaves(error.__cause__)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 async def dial(
     host: str,
     port: int,
@@ -42,17 +78,18 @@ async def dial(
     timeout_s: float,
     *,
     clock: Callable[[], Now] = read_clock,
+    connect: Connect = connect_tcp,
 ) -> Link:
     """A proven link to the agent at host:port. Blocks for `timeout_s` at most, name resolution included.
 
     `tls` None is plain TCP: the caller decides where that is allowed. Raises LinkRefused or LinkFailed.
     """
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = _place(host, port)
     progress = ["connecting"]
     with trio.move_on_after(timeout_s):
         for line in identity.secrets.lines:
             progress[0] = "connecting"
-            transport = await _connect(host, port, where)
+            transport = await connect(host, port)
             progress[0] = "waiting for the handshake"
             try:
                 return await open_link(transport, identity, line, tls, host=host, clock=clock)
@@ -116,29 +153,3 @@ def patience_s(identity: Identity, site: str) -> float:
 
 def _refused(refusal: Refusal) -> LinkRefused:
     return LinkRefused(code_of(refusal.code), refusal.text, refusal.elsewhere, refusal.retry_after_ms)
-
-
-async def _connect(host: str, port: int, where: str) -> Transport:
-    """A TCP connection to the first address that answers."""
-    try:
-        return take_socket(await trio.open_tcp_stream(host, port))
-    except (socket.gaierror, UnicodeError):
-        raise LinkFailed("unknown_host", f"{where}: unknown host {host}") from None
-    except OSError as error:
-        causes = list(_leaves(error))
-        if any(cause.errno == errno.ECONNREFUSED for cause in causes):
-            raise LinkFailed("refused", f"{where}: connection refused; nothing listens there") from None
-        if any(cause.errno == errno.ECONNRESET for cause in causes):
-            raise LinkFailed("reset", f"{where}: connection reset") from None
-        reason = next((cause.strerror for cause in causes if cause.strerror), "no connection")
-        raise LinkFailed("timed_out", f"{where}: {reason}") from None
-
-
-def _leaves(error: BaseException | None) -> Iterator[OSError]:
-    """The errors of all addresses tried; trio hangs them below the one that it raises."""
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    elif isinstance(error, OSError):
-        yield error
-        yield from _leaves(error.__cause__)

@@ -2,10 +2,12 @@
 
 import pytest
 
-from authagent.admission import LATELY_S, REMEMBERED_MAX, Refusals, host_of, judge
+from authagent.admission import LATELY_S, REMEMBERED_MAX, Refusals, host_of, judge, unwanted
 from protocol import configuration
 from protocol.errors import Code
+from protocol.handshake import Peer
 from protocol.messages import Hello
+from protocol.secret import Secrets, secret_id
 
 FILE = configuration.parse(
     """
@@ -104,3 +106,21 @@ def test_made_up_ids_do_not_pile_up() -> None:
         refusals.note("proxy", f"p{number}", "10.0.0.1", "x", 1.0)
     kept = refusals.lately(1.0)
     assert (len(kept), kept[-1].id) == (REMEMBERED_MAX, f"p{3 * REMEMBERED_MAX - 1}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "id", "line", "code"),
+    [
+        ("proxy", "named", "the new line", None),
+        ("agent", "2", "the new line", None),
+        ("agent", "2", "the dropped line", Code.SUPERSEDED),
+        ("proxy", "gone", "the new line", Code.UNLISTED),
+    ],
+)
+def test_after_a_reload_a_link_ends_that_could_not_be_made_any_more(
+    kind: str, id: str, line: str, code: Code | None
+) -> None:
+    """Of a secret that was dropped, or a proxy that is no longer listed."""
+    peer = Peer(kind, "lan1", id, 1, "x", b"c" * 8, "10.1.0.5:4711", 0, secret_id(line.encode()))
+    verdict = unwanted(peer, Secrets(("the new line",)), FILE)
+    assert (None if verdict is None else verdict[0]) == code

@@ -79,11 +79,11 @@ async def test_a_handshake_that_breaks_us_costs_one_connection(monkeypatch: pyte
         ValueError("a bug"), trio.BrokenResourceError(), OSError(errno.ECONNRESET, "reset"), KeyError("x"),
     ]  # fmt: skip
 
-    async def breaking(*arguments: Any) -> Link:
+    async def breaking(*arguments: Any, **keywords: Any) -> Link:
         if failures:
             arguments[0].socket.close()
             raise failures.pop(0)
-        return await real(*arguments)
+        return await real(*arguments, **keywords)
 
     monkeypatch.setattr(listener_module, "accept", breaking)
     async with door() as opened:

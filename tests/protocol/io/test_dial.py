@@ -11,7 +11,6 @@ import trio.testing
 
 from protocol import limits
 from protocol.errors import Code
-from protocol.io import dial as module
 from protocol.io.accept import accept
 from protocol.io.dial import dial, open_link, patience_s
 from protocol.io.link import LinkFailed, LinkRefused
@@ -31,7 +30,7 @@ class Network:
         self.outcomes: list[str] = []
         self._nursery, self._agents, self._admit = nursery, agents, admit
 
-    async def connect(self, host: str, port: int, where: str) -> MemoryTransport:
+    async def connect(self, host: str, port: int) -> MemoryTransport:
         near, far = pipe()
         agent = self._agents[min(self.connections, len(self._agents) - 1)]
         self.connections += 1
@@ -48,14 +47,13 @@ class Network:
             self.outcomes.append(str(getattr(failure, "code", None) or getattr(failure, "kind", None)))
 
 
-async def dialled(monkeypatch: pytest.MonkeyPatch, *agents: object, who: object = PROXY, **keywords: object) -> Network:
+async def dialled(*agents: object, who: object = PROXY, **keywords: object) -> Network:
     """One dial to these agents, over memory."""
     failed: LinkRefused | LinkFailed | None = None
     async with trio.open_nursery() as nursery:
         network = Network(nursery, *agents, **keywords)  # type: ignore[arg-type]
-        monkeypatch.setattr(module, "_connect", network.connect)
         try:
-            await dial("agent.example", 9023, who, None, 3.0)  # type: ignore[arg-type]
+            await dial("agent.example", 9023, who, None, 3.0, connect=network.connect)  # type: ignore[arg-type]
         except (LinkRefused, LinkFailed) as failure:
             failed = failure
     if failed is not None:
@@ -63,43 +61,35 @@ async def dialled(monkeypatch: pytest.MonkeyPatch, *agents: object, who: object 
     return network
 
 
-async def test_the_newest_line_is_tried_first(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_the_newest_line_is_tried_first(autojump_clock: trio.testing.MockClock) -> None:
     """One connection is enough where the agent knows it."""
-    assert (await dialled(monkeypatch, AGENT, who=CHANGING)).connections == 1
+    assert (await dialled(AGENT, who=CHANGING)).connections == 1
 
 
-async def test_an_unknown_line_leads_to_the_next(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_an_unknown_line_leads_to_the_next(autojump_clock: trio.testing.MockClock) -> None:
     """On a new connection, and no further than there are lines."""
-    network = await dialled(monkeypatch, identity("agent", "1", OTHER_LINE), who=CHANGING)
+    network = await dialled(identity("agent", "1", OTHER_LINE), who=CHANGING)
     assert (network.connections, network.outcomes) == (2, ["6", "linked"])
     with pytest.raises(LinkRefused, match=r"agent\.example:9023 refuses: this line"):
-        await dialled(monkeypatch, identity("agent", "1", "a line that nobody else has"), who=CHANGING)
+        await dialled(identity("agent", "1", "a line that nobody else has"), who=CHANGING)
 
 
-async def test_another_refusal_is_an_answer(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_another_refusal_is_an_answer(autojump_clock: trio.testing.MockClock) -> None:
     """Who is refused for his clock does not try his other secrets."""
 
     def admit(hello: Hello, host: str) -> Refusal:
         return Refusal(Code.CLOCK, "clocks differ by 9 s")
 
     with pytest.raises(LinkRefused) as caught:
-        await dialled(monkeypatch, AGENT, who=CHANGING, admit=admit)
+        await dialled(AGENT, who=CHANGING, admit=admit)
     assert (caught.value.code, caught.value.text) == (Code.CLOCK, "agent.example:9023 refuses: clocks differ by 9 s")
 
 
-async def test_both_lines_share_one_deadline(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_both_lines_share_one_deadline(autojump_clock: trio.testing.MockClock) -> None:
     """A second line does not double the time."""
     started = trio.current_time()
     with pytest.raises(LinkFailed, match=r"agent\.example:9023: timed out after 3000 ms, waiting for the handshake"):
-        await dialled(monkeypatch, identity("agent", "1", OTHER_LINE), None, who=CHANGING)
+        await dialled(identity("agent", "1", OTHER_LINE), None, who=CHANGING)
     assert trio.current_time() - started == pytest.approx(3.0)
 
 
