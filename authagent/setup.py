@@ -12,8 +12,9 @@ from pathlib import Path
 
 import attrs
 
-from authagent import __version__, admin_password, certificate, config
+from authagent import __version__, admin_password, certificate, config, receivers
 from authagent.config import AgentSetup, Flags
+from authagent.receivers import Receiver
 from protocol import addresses, codes, secret
 from protocol.configuration import AuthAgentEntry, Configuration
 from protocol.handshake import Identity
@@ -31,6 +32,7 @@ class Setup:
     tls: Tls | None
     certificate: bytes = b""
     """The operator's own certificate in PEM; empty with a self-made one, whose dates nobody checks."""
+    receivers: tuple[Receiver, ...] = ()
 
     @property
     def configuration(self) -> Configuration:
@@ -103,7 +105,7 @@ def read(flags: Flags, incarnation: int) -> Setup:
         configuration=made.configuration.agreed_hash,
         secrets=secrets,
     )
-    return Setup(made, identity, _tls(made), _own_certificate(made))
+    return Setup(made, identity, _tls(made), _own_certificate(made), receivers.read(made))
 
 
 def _check_password(made: AgentSetup) -> None:

@@ -10,6 +10,8 @@ Rules of this file:
 - At full load a batch of 500 costs as much as one line: as soon as one line is held back the rest is only counted.
 """
 
+from collections.abc import Callable, Sequence
+
 import attrs
 
 from protocol.changes import Changes, EndRun, LoginRun
@@ -27,9 +29,10 @@ REASONS = {
 
 @attrs.define
 class Tally:
-    """One agent's counters, since its start."""
+    """One agent's counters, since its start. `heard` is told of every batch too; it must cost nothing."""
 
     log: Log
+    heard: Callable[[str, Changes], None] = lambda source, changes: None
     logins_total: int = 0
     logouts_total: int = 0
     superseded_total: int = 0
@@ -54,6 +57,7 @@ class Tally:
 
     def changes(self, source: str, changes: Changes) -> None:
         """A batch that was news; `source` reported it."""
+        self.heard(source, changes)
         for login_run in changes.logins:
             self._logins(source, login_run)
         for end_run in changes.ends:
@@ -75,9 +79,7 @@ class Tally:
         self.timeouts_total += len(timed_out)
         for told, record in enumerate(timed_out):
             login = record.login
-            expired = login.expires_at <= record.active_at + login.idle_timeout_s * 1000
-            reason = "expired" if expired else "idle"
-            where = {"site": login.site, "proxy": record.login_id.proxy}
+            reason, where = timed_out_for(record), {"site": login.site, "proxy": record.login_id.proxy}
             if not self.log.session("session.ended", user=login.user, reason=reason, **where, key=login.key):
                 self.log.hold_back(len(timed_out) - told - 1)
                 return
@@ -90,23 +92,42 @@ class Tally:
         self.log.note("statistics", users=alive, logins=logins, logouts=logouts, timeouts=timeouts)
 
     def _logins(self, source: str, run: LoginRun) -> None:
-        alive = list(zip(run.keys, run.users, strict=True))
-        if run.states is not None:  # of a table that was compared: tombstones are no logins
-            alive = [each for each, state in zip(alive, run.states, strict=True) if state == State.ALIVE]
-        self.logins_total += len(alive)
-        for told, (key, user) in enumerate(alive):
+        opened = opened_in(run)
+        self.logins_total += len(opened)
+        for told, index in enumerate(opened):
             where = {"site": run.site, "proxy": run.origin.proxy, "by": source}
-            if not self.log.session("session.opened", user=user, **where, key=key):
-                self.log.hold_back(len(alive) - told - 1)
+            if not self.log.session("session.opened", user=run.users[index], **where, key=run.keys[index]):
+                self.log.hold_back(len(opened) - told - 1)
                 return
 
     def _tell_ends(self, source: str, run: EndRun, changes: Changes) -> None:
-        ended = list(zip(run.keys, run.users, run.states, strict=True))
-        if State.SUPERSEDED in run.states:
-            stays = {each for login_run in changes.logins for each in zip(login_run.keys, login_run.users, strict=True)}
-            ended = [each for each in ended if each[2] != State.SUPERSEDED or each[:2] not in stays]
-        for told, (key, user, state) in enumerate(ended):
-            reason = REASONS[State(state)]
+        ended = ended_in(run, changes)
+        for told, index in enumerate(ended):
+            user, key, reason = run.users[index], run.keys[index], REASONS[State(run.states[index])]
             if not self.log.session("session.ended", user=user, reason=reason, by=source, key=key):
                 self.log.hold_back(len(ended) - told - 1)
                 return
+
+
+def opened_in(run: LoginRun) -> Sequence[int]:
+    """Which rows of a run are logins; of a table that was compared, tombstones are none."""
+    if run.states is None:
+        return range(len(run.keys))
+    return [index for index, state in enumerate(run.states) if state == State.ALIVE]
+
+
+def ended_in(run: EndRun, changes: Changes) -> Sequence[int]:
+    """Which rows of a run end a session for its user: who logs in again under the same key has not gone."""
+    if State.SUPERSEDED not in run.states:
+        return range(len(run.keys))
+    stays = {each for login_run in changes.logins for each in zip(login_run.keys, login_run.users, strict=True)}
+    rows = zip(run.keys, run.users, run.states, strict=True)
+    return [
+        index for index, (key, user, state) in enumerate(rows) if state != State.SUPERSEDED or (key, user) not in stays
+    ]
+
+
+def timed_out_for(record: Record) -> str:
+    """Why a session that timed out has ended: `idle`, or `expired` with its lifetime."""
+    login = record.login
+    return "expired" if login.expires_at <= record.active_at + login.idle_timeout_s * 1000 else "idle"

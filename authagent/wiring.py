@@ -36,6 +36,8 @@ from authagent.server import Server
 from authagent.setup import Setup
 from authagent.store import Store, StoreUnusable, open_store
 from authagent.tally import Tally
+from authagent.webhook.hooks import Hooks
+from authagent.webhook.sender import Sources
 from protocol import addresses, codec
 from protocol.io.clock import read_clock
 from protocol.io.control import serve_control
@@ -127,6 +129,9 @@ class _Program:
         self._history = History()
         self._page: Page | None = None
         self._http = HttpDoor(self._http_place, self._http_application, log)
+        self._hooks = self._make_hooks(made, dice)
+        self._hooks.configure(made.receivers)
+        self._server.tally.heard = self._hooks.changes
         self._reloading = trio.Lock()
         self._serving = False
         self._all = trio.CancelScope()
@@ -154,6 +159,7 @@ class _Program:
             )
             await nursery.start(serve, made.made.control_path, self._handler)
             nursery.start_soon(self._http.keep)
+            nursery.start_soon(self._hooks.run)
             await server.load(self._store)
             gc.collect()
             gc.freeze()
@@ -204,19 +210,33 @@ class _Program:
         """Once a second: lines held back, sessions timed out, since when something is wrong, the page's curves."""
         while True:
             self._log.settle()
-            self._server.tally.timeouts(self._server.agent.table.watch_timeouts())
-            self._handler.problems()
+            timed_out = self._server.agent.table.watch_timeouts()
+            self._server.tally.timeouts(timed_out)
+            self._hooks.timed_out(timed_out)
+            self._hooks.problems(self._handler.problems())
             self._history.add(sample(self._server.agent, self._server.tally, trio.current_time()))
             await trio.sleep(UPKEEP_S)
 
     def _tell_role(self, role: Role, term: int) -> None:
         """The service manager takes the agent for started once a role is decided, and shows which one it is."""
         self._manager.ready(f"{role.name.lower()} of term {term}")
+        self._hooks.role(role, term)
 
     async def _statistics(self) -> None:
         while True:
             await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
             self._server.tally.statistics(self._server.agent.table.alive)
+
+    def _make_hooks(self, made: Setup, dice: random.SystemRandom) -> Hooks:
+        sources = Sources(
+            wall_ms=lambda: read_clock().wall_ms,
+            token=partial(secrets.token_hex, 16),
+            jitter=dice.random,
+            log=self._log,
+            site=made.site,
+            id=made.id,
+        )
+        return Hooks(sources, lambda: self._server.agent.election.role)
 
     def _http_place(self) -> Place:
         made = self._server.setup
@@ -231,7 +251,7 @@ class _Program:
         if self._page is None:
             gate = Gate(lambda: self._server.setup, partial(secrets.token_urlsafe, 32), self._log)
             self._page = Page(self._server, self._handler, self._history, gate)
-        return application(self._server, self._handler, self._http, self._page.routes())
+        return application(self._server, self._handler, self._http, self._hooks, self._page.routes())
 
     # -- reloading ------------------------------------------------------------------------------------------------
 
@@ -257,6 +277,7 @@ class _Program:
         self._log.level = new.configuration.logging.level
         self._server.apply(new)
         self._http.reopen()
+        self._hooks.configure(new.receivers)
         setup.warn(new, self._log)
         self._log.note("reload.done", secret_lines=len(new.identity.secrets.lines))
         if restart:
@@ -283,6 +304,7 @@ class _Program:
             refused_total=refusals.total,
             uptime_s=now.monotonic_s - self._started_s,
             http_error=self._http.error,
+            webhook_errors=self._hooks.doubts,
         )
 
 

@@ -38,6 +38,7 @@ from protocol.sections import (
     SessionSettings,
     TimingSettings,
     TlsSettings,
+    WebhookEntry,
 )
 from protocol.settings import setting
 
@@ -54,6 +55,7 @@ __all__ = [
     "SessionSettings",
     "TimingSettings",
     "TlsSettings",
+    "WebhookEntry",
     "default",
     "parse",
 ]
@@ -82,6 +84,7 @@ class Configuration:
     http: HttpSettings = attrs.field(factory=HttpSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
+    webhooks: tuple[WebhookEntry, ...] = ()
 
     @property
     def agreed_hash(self) -> bytes:
@@ -213,7 +216,7 @@ def _entries(key: str, value: Any, site: str, found: list[Mistake]) -> Iterator[
     found.extend(_duplicates(key, value, site))
     for number, table in enumerate(value, 1):
         where = f"[[{key}]] {number}"
-        if isinstance(table, dict) and site:
+        if isinstance(table, dict) and site and hasattr(attrs.fields(LISTS[key]), "site"):
             table = {"site": site} | table
         entry = _table(LISTS[key], table, where, found)
         if entry is not None:
@@ -272,6 +275,7 @@ def _disagreements(configuration: Configuration) -> Iterator[Mistake]:
     yield from _tls(configuration)
     yield from _timing(configuration.timing)
     yield from _http(configuration.http)
+    yield from _webhooks(configuration.webhooks)
 
 
 def _one_address(agents: tuple[AuthAgentEntry, ...]) -> Iterator[Mistake]:
@@ -311,3 +315,9 @@ def _http(http: HttpSettings) -> Iterator[Mistake]:
     if bool(http.certificate) != bool(http.key):
         missing = "key" if http.certificate else "certificate"
         yield Mistake(f"[http] {missing}", "missing: both certificate and key are needed, or neither")
+
+
+def _webhooks(webhooks: tuple[WebhookEntry, ...]) -> Iterator[Mistake]:
+    for number, webhook in enumerate(webhooks, 1):
+        if bool(webhook.secret) == bool(webhook.secret_file):
+            yield Mistake(f"[[webhook]] {number} secret_file", "give a secret_file, or a secret, and not both")

@@ -195,3 +195,6 @@ TIME_MS_MAX = (1 << 48) - 1
 
 IDLE_TIMEOUT_S_MAX = (1 << 32) - 1
 """The wire carries no longer idle time; a lifetime ends each session long before."""
+
+WEB_ADDRESS_BYTES_MAX = 2_048
+"""The address of a webhook: longer ones are refused by half of the servers there are."""

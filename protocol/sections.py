@@ -273,6 +273,36 @@ class ProxyAgentEntry:
         return fnmatch.fnmatchcase(proxy_id, self.id)
 
 
+WEBHOOK_EVENTS = (
+    "session.opened", "session.ended", "user.logged_out", "role.master", "role.slave", "problem.began",
+    "problem.ended",
+)  # fmt: skip
+"""Everything that a webhook can be told."""
+
+
+@attrs.frozen(kw_only=True)
+class WebhookEntry:
+    """[[webhook]]: whom agents tell what happens, as JSON in a POST; needs the extra `http`."""
+
+    url: str = setting(
+        settings.web_address, "Where to: http:// or https://.", bounds="http:// or https://", private=True
+    )
+    events: tuple[str, ...] = setting(
+        settings.patterns_of(*WEBHOOK_EVENTS),
+        'What is told: "session.*" for many. Empty: everything.',
+        default=(), bounds=", ".join(WEBHOOK_EVENTS),
+    )  # fmt: skip
+    secret_file: str = setting(
+        settings.text,
+        "The file that holds the secret that signs, relative to this file; one line or two, as that of [security].",
+        default="",
+    )
+    secret: str = setting(settings.optional_secret, "That secret itself; a file is better.", default="", private=True)
+    authority: str = setting(
+        settings.text, "Certificates (PEM) that may vouch for the receiver. Empty: those of the system.", default=""
+    )
+
+
 SECTIONS: dict[str, type[Any]] = {
     "session": SessionSettings,
     "security": SecuritySettings,
@@ -286,5 +316,5 @@ SECTIONS: dict[str, type[Any]] = {
 }
 """The tables of the file, in the order in which it is written."""
 
-LISTS: dict[str, type[Any]] = {"authagent": AuthAgentEntry, "proxyagent": ProxyAgentEntry}
+LISTS: dict[str, type[Any]] = {"authagent": AuthAgentEntry, "proxyagent": ProxyAgentEntry, "webhook": WebhookEntry}
 """The lists of tables of the file."""

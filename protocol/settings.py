@@ -8,12 +8,14 @@ Rules of this file:
 - A form is a function from the TOML value to ours. It raises ValueError in words that say what would be right.
 """
 
+import fnmatch
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
-from protocol import addresses, durations, limits, mistakes
+from protocol import addresses, durations, limits, mistakes, secret
 
 Form = Callable[[Any], Any]
 
@@ -27,12 +29,16 @@ _KINDS = {
 }
 
 
-def setting(form: Form, doc: str, *, default: Any = attrs.NOTHING, key: str = "", bounds: str = "") -> Any:
+def setting(
+    form: Form, doc: str, *, default: Any = attrs.NOTHING, key: str = "", bounds: str = "", private: bool = False
+) -> Any:
     """An attrs field that is read from the file under `key` (the field's own name when empty).
 
-    `doc` is the sentence that explains it to an operator, `bounds` says in words what is accepted.
+    `doc` is the sentence that explains it to an operator, `bounds` says in words what is accepted; what is `private`
+    is in no repr.
     """
-    return attrs.field(default=default, metadata={"form": form, "doc": doc, "key": key, "bounds": bounds})
+    told = {"form": form, "doc": doc, "key": key, "bounds": bounds}
+    return attrs.field(default=default, repr=not private, metadata=told)
 
 
 def key_of(field: "attrs.Attribute[Any]") -> str:
@@ -229,6 +235,45 @@ def optional_listener(value: Any) -> str:
     given = text(value)
     if given:
         addresses.split(given)
+    return given
+
+
+def web_address(value: Any) -> str:
+    """An address that a POST can go to. What is wrong is said without the address, which may hold a password."""
+    given = text(value)
+    try:
+        found = urlsplit(given)
+        port = found.port
+    except ValueError:
+        raise ValueError("this is no address; write https://HOST/PATH") from None
+    if found.scheme not in ("http", "https") or not found.hostname or port == 0:
+        raise ValueError("an address begins with http:// or https:// and a host")
+    if found.username is not None or found.fragment or not given.isascii() or " " in given:
+        raise ValueError("an address has no user, no #fragment, no blanks and only ASCII characters")
+    if len(given) > limits.WEB_ADDRESS_BYTES_MAX:
+        raise ValueError(f"an address has at most {limits.WEB_ADDRESS_BYTES_MAX} characters")
+    return given
+
+
+def patterns_of(*words: str) -> Form:
+    """A list of patterns, each of which stands for one of these words at least."""
+
+    def form(value: Any) -> tuple[str, ...]:
+        given = tuple(text(each) for each in _expect(list, value))
+        for each in given:
+            if not any(fnmatch.fnmatchcase(word, each) for word in words):
+                raise ValueError(f'"{each}" stands for nothing; {mistakes.nearest(each, words)}')
+        return given
+
+    return form
+
+
+def optional_secret(value: Any) -> str:
+    """A secret in one line that is not weak, or nothing; it is in no error."""
+    given = text(value)
+    weak = secret.weakness(given.encode()) if given else None
+    if weak is not None:
+        raise ValueError(f"it is weak: {weak}")
     return given
 
 

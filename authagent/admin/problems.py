@@ -8,7 +8,7 @@ Rules of this file:
 - Only what an operator should act on, or wait for, is a problem: `healthy` means that there is none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -21,8 +21,8 @@ from protocol.messages import Role
 from protocol.stamp import Now
 
 CODES = (
-    "starting", "split", "partner_down", "store", "certificate", "http", "unequal", "catching_up", "configuration",
-    "clock", "refused", "proxy_missing",
+    "starting", "split", "partner_down", "store", "certificate", "http", "webhook", "unequal", "catching_up",
+    "configuration", "clock", "refused", "proxy_missing",
 )  # fmt: skip
 """Every code, for those who must name what is not there."""
 
@@ -46,6 +46,7 @@ class Facts:
     refused_total: int
     uptime_s: float
     http_error: str = ""
+    webhook_errors: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -124,6 +125,8 @@ def _of_this_machine(facts: Facts) -> Iterator[Problem]:
         yield Problem("certificate", "", f"own certificate: {facts.certificate_ending}")
     if facts.http_error:
         yield Problem("http", "", facts.http_error)
+    for receiver, text in facts.webhook_errors.items():
+        yield Problem("webhook", receiver, text)
 
 
 def _of_peer(agent: Agent, peer: Peer, now: Now) -> Iterator[Problem]:

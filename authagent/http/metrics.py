@@ -18,6 +18,8 @@ from authagent.core.peer import Peer
 from authagent.http.readiness import is_ready
 from authagent.server import Server
 from authagent.tally import Tally
+from authagent.webhook.hooks import Hooks
+from authagent.webhook.sender import Sender
 from protocol.io.http.metrics import Labelled, Metric, Value, of_states
 from protocol.io.http.server import HttpServer
 from protocol.io.http_door import HttpDoor
@@ -30,6 +32,7 @@ class Scrape:
 
     server: Server
     door: HttpDoor
+    hooks: Hooks
     facts: Facts
     problems: list[Problem]
     now: Now
@@ -46,14 +49,18 @@ class Scrape:
         """A value of the server that is asked."""
         return None if self.door.server is None else read(self.door.server)
 
+    def of_hooks(self, read: Callable[[Sender], int]) -> Labelled:
+        """A value of each webhook, by its number in the file: addresses may hold passwords."""
+        return [((str(number),), read(sender)) for number, sender in enumerate(self.hooks.senders, 1)]
+
     def of_peers(self, read: Callable[[Peer], Value]) -> Labelled:
         """A value of each peer that is linked."""
         return [((peer.kind, peer.id), read(peer)) for peer in self.agent.peers]
 
 
-def scrape(server: Server, handler: Handler, door: HttpDoor) -> Scrape:
+def scrape(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks) -> Scrape:
     """What is so now."""
-    return Scrape(server, door, handler.facts(), handler.problems(), server.clock())
+    return Scrape(server, door, hooks, handler.facts(), handler.problems(), server.clock())
 
 
 # -- what needs more than a line -----------------------------------------------------------------------------------
@@ -170,6 +177,15 @@ METRICS: tuple[Of, ...] = (
        lambda s: None if s.server.store is None else s.server.store.queued_bytes),
     Of("authagent_store_loaded_ratio", "gauge", "How much of the stored sessions is loaded: 1 after the start.",
        lambda s: s.facts.loaded_fraction),
+    # webhooks
+    Of("authagent_webhook_queue_events", "gauge", "Events that wait to be sent.",
+       lambda s: s.of_hooks(lambda sender: sender.queue.waiting), ("webhook",)),
+    Of("authagent_webhook_delivered_total", "counter", "Events that the receiver has taken.",
+       lambda s: s.of_hooks(lambda sender: sender.delivered_total), ("webhook",)),
+    Of("authagent_webhook_dropped_total", "counter", "Events that it will never get: no room, or too late.",
+       lambda s: s.of_hooks(lambda sender: sender.dropped_total), ("webhook",)),
+    Of("authagent_webhook_attempts_failed_total", "counter", "Attempts that were not answered with 2xx in time.",
+       lambda s: s.of_hooks(lambda sender: sender.attempts_failed_total), ("webhook",)),
     # the process
     Of("authagent_loop_lag_seconds", "gauge", "The longest that its loop stood still in the last minute.",
        lambda s: s.door.lag.worst_s),

@@ -18,19 +18,20 @@ from authagent.admin.status import ROLES
 from authagent.http.metrics import METRICS, scrape
 from authagent.http.readiness import is_ready
 from authagent.server import Server
+from authagent.webhook.hooks import Hooks
 from protocol.io.http.guard import App
 from protocol.io.http.metrics import metrics_route
 from protocol.io.http_door import HttpDoor
 
 
-def application(server: Server, handler: Handler, door: HttpDoor, page: Sequence[BaseRoute]) -> App:
+def application(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks, page: Sequence[BaseRoute]) -> App:
     """The agent's HTTP: an ASGI application without a life of its own (no lifespan). `page` are the page's routes."""
-    return Starlette(routes=[*routes(server, handler, door), *page])
+    return Starlette(routes=[*routes(server, handler, door, hooks), *page])
 
 
-def routes(server: Server, handler: Handler, door: HttpDoor) -> Sequence[BaseRoute]:
+def routes(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks) -> Sequence[BaseRoute]:
     """Everything that can be asked for."""
-    return [*_health(server), metrics_route("authagent", METRICS, lambda: scrape(server, handler, door))]
+    return [*_health(server), metrics_route("authagent", METRICS, lambda: scrape(server, handler, door, hooks))]
 
 
 def _health(server: Server) -> list[Route]:

@@ -1,0 +1,1 @@
+"""What an agent tells others by itself: events as JSON, signed, over HTTP."""
