@@ -29,6 +29,7 @@ from authagent.missed import Missed
 from authagent.recent import Recent
 from authagent.setup import Setup
 from authagent.store import Store
+from authagent.sync_errors import SyncErrors
 from authagent.tally import Tally
 from protocol import addresses, codec
 from protocol.errors import Code, RemoteProtocolError
@@ -70,6 +71,7 @@ class Server:
         self.recent = Recent()
         self.missed = Missed()
         self.refusals = Refusals()
+        self.sync_errors = SyncErrors(log)
         self.store: Store | None = None
         self.links: dict[int, Link] = {}
         self.listener = Listener(
@@ -241,9 +243,11 @@ class Server:
         try:
             link = await self._make_link(partner.host, partner.port, self.setup.identity, self.setup.tls, timeout_s)
         except LinkRefused as refused:
+            self.sync_errors.failed("refused by", refused.text, refused.code, self.clock().monotonic_s)
             self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
             return
         except LinkFailed as failed:
+            self.sync_errors.failed(failed.kind, failed.text, None, self.clock().monotonic_s)
             self.step(on.DialFailed(ANSWERS.get(failed.kind), failed.text, proven_dead=failed.kind in DEAD))
             return
         except Exception as error:  # noqa: BLE001 - whatever the other end's bytes bring about, this agent serves on
@@ -265,6 +269,8 @@ class Server:
         self.links[number] = link
         peer = link.peer
         self.refusals.forget(peer.kind, peer.id)
+        if peer.kind == "agent":
+            self.sync_errors.linked()
         self.step(
             on.LinkOpened(
                 link=number,
