@@ -198,8 +198,8 @@ def _status_lines(told: Mapping[str, Any]) -> Iterator[str]:
 def _explained(told: Mapping[str, Any]) -> Iterator[str]:
     if not told["sessions"]:
         yield f"nothing is known of {told['asked']}: no such key or user, or forgotten since"
-    if told["more"]:
-        yield f"the last {len(told['sessions'])} of {len(told['sessions']) + told['more']} sessions:"
+    if told["left_out"]:
+        yield f"the last {len(told['sessions'])} of {len(told['sessions']) + told['left_out']} sessions:"
     for session in told["sessions"]:
         yield f"{session['user']} at {session['key']}: {STANDS.get(session['state'], session['state'])}"
         where = f"{session['site']}/{session['proxy']}" if session["site"] else session["proxy"]

@@ -82,7 +82,7 @@ class Explain:
         return {
             "asked": asked,
             "sessions": [self._told(record, latest, events[record.login_id]) for record in latest],
-            "more": len(records) - len(latest),
+            "left_out": len(records) - len(latest),
             "logged_out_everywhere_at": self._time(barrier_ms) if barrier_ms > 0 else None,
             "nodes": self._nodes(),
             "told_by": [agent.settings.name],
@@ -192,7 +192,7 @@ def joined(ours: Found, theirs: Found) -> Found:
     return {
         **ours,
         "sessions": sorted(told.values(), key=lambda each: str(each["login_at"]))[-SESSIONS_MAX:],
-        "more": max(ours["more"], theirs["more"]),
+        "left_out": max(ours["left_out"], theirs["left_out"]),
         "logged_out_everywhere_at": ours["logged_out_everywhere_at"] or theirs["logged_out_everywhere_at"],
         "nodes": [{"node": name, "has_all": has_all} for name, has_all in nodes.items()],
         "told_by": [*ours["told_by"], *theirs["told_by"]],

@@ -6,6 +6,8 @@ Rules of this file:
 - Done is where a follower's cursor has passed the logout, as its heartbeats tell. Whoever was linked when it was asked
   for, is linked now, or is listed by name, and has not passed it, is pending, with how long it may still serve.
 - A partner that is down serves nobody, and compares before it serves again; so it is pending only in a split.
+- Followers confirm to the master that they follow. When mastership goes over meanwhile, the new master is asked again:
+  what has ended stays ended.
 - Whatever was asked for is answered in time. A logout that is pending somewhere goes on by itself.
 - A million sessions are ended some hundred at a time: the loop has a heartbeat to send. Who logs in meanwhile, where
   the walk has passed, stays.
@@ -64,6 +66,7 @@ class Logout:
 
     server: Server
     facts: Callable[[], Facts]
+    _ended_before: int = 0  # by this agent, before it handed its mastership over
 
     async def anywhere(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """At the master here or elsewhere; waits a moment for one where nobody serves yet. Raises ControlError."""
@@ -74,7 +77,7 @@ class Logout:
                 if self.server.agent.election.role == Role.MASTER:
                     return await self.here(question)
                 told: dict[str, Any] = await asking.ask_partner(self.server, "logout", question, until_s, late)
-                return told
+                return {**told, "ended": told["ended"] + self._ended_before}
             except ControlError as error:
                 if error.code != ExitCode.UNREACHABLE or trio.current_time() + RETRY_S >= until_s:
                     raise
@@ -88,7 +91,10 @@ class Logout:
         with trio.CancelScope(deadline=order.until_s):
             await self._end(order, ended)
             log_id = agent.replication.log.log_id
-            while awaited - (done := done | self._passed(log_id, ended.sequence)):  # noqa: ASYNC110 - nobody sets an Event
+            while awaited - (done := done | self._passed(log_id, ended.sequence)):
+                if agent.replication.log.log_id != log_id:
+                    self._ended_before += ended.sessions
+                    raise ControlError("mastership went over meanwhile: ask again", ExitCode.UNREACHABLE)
                 await trio.sleep(POLL_S)
         awaited |= {peer.name for peer in agent.peers}
         pending = self._pending(awaited - done, done, ended.serves_s)

@@ -235,7 +235,7 @@ def test_a_switch_tells_who_serves(played: Played, capsys: pytest.CaptureFixture
 
 
 EXPLAINED: dict[str, Any] = {
-    "asked": "alice", "more": 0, "logged_out_everywhere_at": None, "told_by": ["1"],
+    "asked": "alice", "left_out": 0, "logged_out_everywhere_at": None, "told_by": ["1"],
     "sessions": [
         {
             "login_id": "p1:01:1", "key": "10.0.0.1", "user": "alice", "site": "lan1", "proxy": "p1",
@@ -277,7 +277,7 @@ def test_of_a_stranger_nothing_is_known(played: Played, capsys: pytest.CaptureFi
     assert verbs.explain(OPTIONS, "alice", as_json=False) == 1
     assert printed(capsys)[0].startswith("nothing is known of alice")
     partial = {"site": None, "login_at": None, "active_at": None, "displaced_by": None, "events": []}
-    more = {"more": 4, "logged_out_everywhere_at": "T5", "sessions": [EXPLAINED["sessions"][0] | partial]}
+    more = {"left_out": 4, "logged_out_everywhere_at": "T5", "sessions": [EXPLAINED["sessions"][0] | partial]}
     played.answers["/1.sock"] = [EXPLAINED | more]
     assert verbs.explain(OPTIONS, "alice", as_json=False) == 0
     assert printed(capsys)[:5] == [

@@ -24,6 +24,7 @@ from tests.protocol.build import (
 )
 
 KEY = "10.0.0.1"
+CUT_MIN = NOW_MS // MINUTE_MS + 2
 
 
 def shown(table: Table, key: str = KEY, now_ms: int = NOW_MS) -> LoginId | None:
@@ -361,3 +362,87 @@ def test_upkeep_tells_what_timed_out_since_the_round_before() -> None:
     assert table.watch_timeouts() == []
     table.sweep(NOW_MS + 100_000, 9)
     assert [record.login.key for record in table.watch_timeouts()] == ["k1"]
+
+
+def test_traces_are_every_record_of_a_key_or_a_user_ended_ones_too() -> None:
+    """Page by page, so that whoever asks can pause."""
+    table = new_table()
+    table.merge(logged_in(0, login("k0", "alice")), NOW_MS)
+    table.merge(logged_in(1, login("k1", "bob")), NOW_MS)
+    table.merge(logged_in(300, login("k0", "bob")), NOW_MS)
+    table.merge(logged_in(301, login("k2", "carol")), NOW_MS)
+    table.merge(ended(0, login("k0", "alice")), NOW_MS)
+
+    pages = list(table.traces("k0", "bob"))
+    assert [[record.login_id.sequence for record in page] for page in pages] == [[0, 1], [300]]
+    assert pages[0][0].state == State.LOGGED_OUT
+    assert [page for page in table.traces("", "") if page] == []
+
+
+def test_users_are_counted_once() -> None:
+    """However many sessions each has; whoever has none that is alive does not count."""
+    table = new_table()
+    table.merge(all_logged_in(range(3), [login("k0", "alice"), login("k1", "alice"), login("k2", "bob")]), NOW_MS)
+    assert (table.alive, table.users) == (3, 2)
+    table.merge(ended(2, login("k2", "bob")), NOW_MS)
+    assert (table.alive, table.users) == (2, 1)
+
+
+def test_a_page_is_told_as_it_counts_at_a_cut() -> None:
+    """By origin and page number; a page that is not there is empty, and nothing can be selected of it."""
+    table = new_table()
+    table.merge(logged_in(300, login(expires_at=CUT_MIN * MINUTE_MS + 1)), NOW_MS)
+    table.merge(logged_in(301, login("k2", expires_at=CUT_MIN * MINUTE_MS)), NOW_MS)
+    assert table.states(ORIGIN, 1, CUT_MIN)[40:50] == bytes([0, 0, 0, 0, 1, 0, 0, 0, 0, 0])
+    assert table.states(ORIGIN, 0, CUT_MIN) == table.states(OTHER, 1, CUT_MIN) == bytes(256)
+    assert table.select(ORIGIN, 0, b"\xff" * 32) == Changes()
+
+
+def test_the_hash_of_barriers_is_of_the_latest_cut_by_default() -> None:
+    """A cut that was asked for; before any was, the beginning of time."""
+    table = new_table()
+    table.merge(barred("alice", NOW_MS), NOW_MS)
+    late_min = (NOW_MS + limits.BARRIER_KEPT_MS) // MINUTE_MS + 1
+    assert table.barriers_hash() == table.barriers_hash(0) == table.barriers_hash(CUT_MIN)
+    table.root(late_min)
+    assert table.barriers_hash() == table.barriers_hash(late_min) != table.barriers_hash(CUT_MIN)
+
+
+def test_another_key_makes_the_digest_of_a_table_that_always_had_it() -> None:
+    """After `rekey` every hash is what a fresh table under that key has, barriers included."""
+    table, fresh = new_table(), Table(digest_key=b"q" * 32)
+    changes = [logged_in(1, login()), logged_in(700, login("k2"), OTHER), barred("bob", NOW_MS)]
+    for each in changes:
+        table.merge(each, NOW_MS)
+        fresh.merge(each, NOW_MS)
+    before = table.root(CUT_MIN)
+    table.rekey(b"q" * 32)
+    assert table.root(CUT_MIN) == fresh.root(CUT_MIN) != before
+    assert table.barriers_hash(CUT_MIN) == fresh.barriers_hash(CUT_MIN)
+    assert [table.children(CUT_MIN, bytes([n])) for n in range(16)] == [
+        fresh.children(CUT_MIN, bytes([n])) for n in range(16)
+    ]
+    for each in (table, fresh):
+        each.merge(ended(1, login()), NOW_MS)
+    assert table.root(CUT_MIN) == fresh.root(CUT_MIN)
+
+
+def test_times_that_move_move_in_the_digest() -> None:
+    """A record that expires behind the cut after a shift counts from then on."""
+    table, fresh = new_table(), new_table()
+    table.merge(logged_in(1, login(at=NOW_MS, expires_at=CUT_MIN * MINUTE_MS - 5)), NOW_MS)
+    table.root(CUT_MIN)
+    table.shift(ORIGIN, 10)
+    fresh.merge(logged_in(1, login(at=NOW_MS + 10, expires_at=CUT_MIN * MINUTE_MS + 5)), NOW_MS)
+    assert table.root(CUT_MIN) == fresh.root(CUT_MIN)
+
+
+def test_a_dispute_is_counted_once_however_often_upkeep_comes_round() -> None:
+    """As long as the same two contend."""
+    table = new_table()
+    table.merge(logged_in(1, login(user="alice", at=NOW_MS)), NOW_MS)
+    table.merge(logged_in(1, login(user="bob", at=NOW_MS + 1), OTHER), NOW_MS)
+    for _ in range(3):
+        assert shown(table) is None
+        table.sweep(NOW_MS, 9)
+    assert table.counts.key_conflicts == 1

@@ -94,7 +94,7 @@ async def test_answers_are_bounded(tmp_path: Path) -> None:
             proxy.login(f"10.0.0.{number}", user="alice")
         await until(lambda: one.server.agent.table.alive == SESSIONS_MAX + 5)
         told = await one.ask("explain", key_or_user="alice")
-        assert (len(told["sessions"]), told["more"]) == (SESSIONS_MAX, 5)
+        assert (len(told["sessions"]), told["left_out"]) == (SESSIONS_MAX, 5)
 
 
 async def test_nobody_and_nonsense(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def _answer(agent: str, **session: Any) -> dict[str, Any]:
     event = {"at": session.pop("at", "2026-01-01T00:00:00Z"), "node": f"authagent-{agent}", "what": "login"}
     whole = {"login_id": "p1:1:1", "login_at": "2026-01-01T00:00:00Z", "ended": None, "events": [event], **session}
     nodes = [{"node": f"authagent-{agent}", "has_all": True}, {"node": "p1", "has_all": session.get("has_all", False)}]
-    return {"asked": "x", "sessions": [whole], "more": 0, "logged_out_everywhere_at": None, "nodes": nodes,
+    return {"asked": "x", "sessions": [whole], "left_out": 0, "logged_out_everywhere_at": None, "nodes": nodes,
             "told_by": [agent], "silent": []}  # fmt: skip
 
 

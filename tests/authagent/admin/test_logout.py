@@ -196,3 +196,30 @@ async def test_what_could_not_be_ended_in_time_is_told(tmp_path: Path, monkeypat
         assert (told["pending"][0]["node"], told["pending"][0]["reason"]) == (
             "authagent-1", "has not ended all: ask again",
         )  # fmt: skip
+
+
+async def test_a_switch_in_the_middle_is_no_pending_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked the old master is answered by the new one, with what was ended before."""
+    path = write_files(tmp_path, agents=2)
+    async with run_agents(path, 1, 2) as agents, proxyagent.open_proxy_agent(path, id="p1") as proxy:
+        master, slave = master_and_slave(agents)
+        await until(lambda: master.server.agent.service.slave is not None)
+        await log_in(proxy, *agents)
+        told: list[dict[str, Any]] = []
+        real = logout.Logout._passed
+
+        def passed(asked: logout.Logout, log_id: int, sequence: int) -> set[str]:
+            return set() if asked.server is master.server else real(asked, log_id, sequence)
+
+        monkeypatch.setattr(logout.Logout, "_passed", passed)
+
+        async def ask() -> None:
+            told.append(await master.ask("logout", user="alice", within_s=10.0))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await until(lambda: master.server.agent.table.ended == 2)
+            await master.ask("switch")
+        assert slave.role == Role.MASTER
+        assert (told[0]["ended"], told[0]["pending"]) == (2, [])
+        assert "p1" in told[0]["done"]
