@@ -177,12 +177,10 @@ class Election:
         return self._probe(now_s)
 
     def passed(self, now_s: float) -> Verdict:
-        """The deadline is here: dial, or serve when the attempts are used up."""
+        """The deadline is here: dial. After the last attempt there is none (`_again`)."""
         if self.deadline is None or now_s < self.deadline:
             return Verdict.NOTHING
         self.deadline = None
-        if self.role == Role.STARTING and not self.refused and self._attempts_left <= 0:
-            return Verdict.PROMOTE
         return self._dial(now_s)
 
     # -- within ---------------------------------------------------------------------------------------------------

@@ -363,3 +363,19 @@ def test_an_idle_question_is_answered_with_later_activity_only() -> None:
         (NOW_MS + 49, NOW_MS + 50, NOW_MS, NOW_MS),
     )
     assert acts.idle_answer(table, question) == touched(1, NOW_MS + 50)
+
+
+def test_a_login_is_one_login() -> None:
+    """Its run names one sequence, so that what is sent is what was merged."""
+    done = log_in(new_table(), sequence=100)
+    (run,) = done.changes.logins
+    assert run.sequences == range(100, 101) and len(done.changes) == 1
+
+
+def test_a_barrier_on_its_way_ends_whoever_logged_in_at_that_very_time() -> None:
+    """At the barrier or before it, to the millisecond; a login one later goes on."""
+    table = new_table()
+    table.merge(logged_in(1, login("k1", at=NOW_MS)), NOW_MS)
+    table.merge(logged_in(2, login("k2", at=NOW_MS + 1)), NOW_MS)
+    further = acts.marked(table, Changes(barriers=(Barrier("alice", NOW_MS),)))
+    assert [run.sequences for run in further.ends] == [[1]]

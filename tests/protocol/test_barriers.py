@@ -56,3 +56,39 @@ def test_a_barrier_counts_as_long_as_it_can_kill() -> None:
     barriers.rise("alice", 2_400)
     assert barriers.checksum(2_500 + KEPT_MS) == with_barriers(("carol", 3_000)).checksum(0)
     assert barriers.checksum(2_300 + KEPT_MS) == with_barriers(("carol", 3_000), ("alice", 2_400)).checksum(0)
+
+
+def test_a_late_barrier_counts_at_a_cut_that_was_asked_for() -> None:
+    """What was found for a cut does not outlive a barrier that rises, or that is forgotten."""
+    cut_ms = 2_500 + KEPT_MS
+    barriers = with_barriers(("alice", 1_000), ("bob", 2_000), ("carol", 3_000))
+    barriers.checksum(cut_ms)
+    barriers.rise("dave", 1_500)
+    barriers.rise("bob", 4_000)
+    expected = with_barriers(("bob", 4_000), ("carol", 3_000)).checksum(0)
+    assert barriers.checksum(cut_ms) == expected
+    barriers.forget(1_000)
+    assert barriers.checksum(cut_ms) == expected and "alice" not in barriers
+    barriers.forget(1_500)
+    assert barriers.checksum(cut_ms) == expected and "dave" not in barriers
+
+
+def test_forgetting_leaves_the_next_oldest_to_be_forgotten() -> None:
+    """After one has gone, the others still stop counting when their time is over."""
+    barriers = with_barriers(("alice", 1_000), ("bob", 2_000), ("carol", 3_000))
+    barriers.forget(1_000)
+    assert barriers.checksum(2_000 + KEPT_MS) == with_barriers(("carol", 3_000)).checksum(0)
+    barriers.forget(2_000)
+    assert list(barriers) == [Barrier("carol", 3_000)]
+
+
+def test_another_key_makes_another_checksum() -> None:
+    """After `rekey` all is as if it had been under that key from the beginning, at every cut."""
+    fresh = Barriers(b"q" * 32)
+    barriers = with_barriers(("alice", 1_000), ("bob", 2_000))
+    for user, at in barriers:
+        fresh.rise(user, at)
+    barriers.checksum(1_500 + KEPT_MS)
+    barriers.rekey(b"q" * 32)
+    for cut_ms in (0, 1_500 + KEPT_MS):
+        assert barriers.checksum(cut_ms) == fresh.checksum(cut_ms) != 0

@@ -111,3 +111,58 @@ def test_a_barrier_that_can_kill_nothing_is_refused() -> None:
     old_ms = NOW_MS - limits.BARRIER_KEPT_MS - 2 * OFFSET_MS - limits.EXPIRED_KEPT_MS
     assert table.merge(barred("alice", old_ms), NOW_MS).refused == 1
     assert table.merge(barred("alice", old_ms + 1), NOW_MS).changed
+
+
+def test_an_end_under_another_key_is_a_conflict() -> None:
+    """It cannot be the end of that login: the login id has been used twice."""
+    for other in (login("other"), login(user="bob"), login(expires_at=NOW_MS + HOUR_MS)):
+        table = new_table()
+        table.merge(logged_in(1, login()), NOW_MS)
+        table.merge(ended(1, other), NOW_MS)
+        record = table.record(login_id(1))
+        assert record is not None and record.state == State.CONFLICT and table.counts.conflicts == 1
+
+
+def test_an_end_without_its_login_was_never_active() -> None:
+    """A tombstone of a login that was not seen holds nothing but key, user, expiry and its end."""
+    table = new_table()
+    table.merge(ended(1, login()), NOW_MS)
+    record = table.record(login_id(1))
+    assert record is not None and record.active_at == 0 and record.login.partial
+
+
+def test_what_may_not_be_is_refused_out_of_the_midst_of_a_run() -> None:
+    """One record of a run that is past its time, or stamped too far ahead; the boundary itself is admitted."""
+    past_ms = NOW_MS - 8 * 24 * HOUR_MS
+    lifetime_end_ms = NOW_MS + 2 * OFFSET_MS + limits.LIFETIME_MS_MAX
+    made = [
+        login("a"),
+        login("b", at=past_ms - HOUR_MS, expires_at=past_ms),
+        login("c", expires_at=lifetime_end_ms),
+        login("d", expires_at=lifetime_end_ms + 1),
+        login("e"),
+    ]
+    table = new_table()
+    merged = table.merge(all_logged_in(range(5), made), NOW_MS)
+    assert [table.holds(each.key) for each in made] == [True, False, True, False, True]
+    assert (merged.refused, table.counts.refused_expired, table.counts.refused_ahead) == (2, 1, 1)
+    ends = new_table()
+    for n in (0, 1, 4):
+        ends.merge(ended(n, made[n]), NOW_MS)
+    assert (ends.records, ends.counts.refused_expired) == (2, 1)
+
+
+def test_activity_is_taken_up_to_the_doubt_ahead() -> None:
+    """Two clock offsets ahead of now is the latest that an honest stamp may be."""
+    table = new_table()
+    table.merge(logged_in(1, login()), NOW_MS)
+    assert table.merge(touched(1, NOW_MS + 2 * OFFSET_MS), NOW_MS).changed
+    assert table.merge(touched(1, NOW_MS + 2 * OFFSET_MS + 1), NOW_MS).refused == 1
+
+
+def test_barriers_beyond_the_bound_are_refused_and_counted() -> None:
+    """A user known already may always be barred again."""
+    table = new_table(records_max=1)
+    assert table.merge(barred("alice", NOW_MS - 2), NOW_MS).changed
+    assert table.merge(barred("bob", NOW_MS), NOW_MS).refused == 1 and table.counts.refused_full == 1
+    assert table.merge(barred("alice", NOW_MS), NOW_MS).changed and table.barrier("bob") == -1

@@ -75,3 +75,22 @@ def test_rows_leave_nothing_to_the_garbage_collector() -> None:
     for _ in range(4):
         gc.collect()
     assert not gc.is_tracked(page.rows[3])
+
+
+def test_the_latest_activity_is_known_however_it_came() -> None:
+    """With a piece, by a touch, and after all times of the page have moved."""
+    page = page_with(login())
+    later = login(at=NOW_MS + 9)
+    page.put(9, [row_of(later)], ALIVE, [later.expires_at], [NOW_MS + 70])
+    assert page.latest_active == NOW_MS + 70
+    page.touch(3, NOW_MS + 90)
+    page.shift(1_000)
+    assert page.latest_active == NOW_MS + 1_090
+
+
+def test_a_conflict_moves_the_bounds_of_expiry() -> None:
+    """The content that is kept may expire before all that the page held: a cut between masks it."""
+    page = page_with(login("b", expires_at=NOW_MS + HOUR_MS))
+    assert page.join(3, row_of(login("a", expires_at=NOW_MS + 5)), State.ALIVE, NOW_MS)
+    assert page.states[3] == State.CONFLICT
+    assert page.states_after(NOW_MS + 4)[3] == State.CONFLICT and page.states_after(NOW_MS + 5)[3] == State.ABSENT

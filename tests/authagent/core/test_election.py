@@ -226,3 +226,55 @@ def test_a_link_lost_while_starting_is_one_attempt() -> None:
         election.passed(election.deadline or 0.0)
 
     assert verdicts[-1] is Verdict.PROMOTE and Verdict.PROMOTE not in verdicts[:-1]
+
+
+def test_a_refusal_is_forgotten_when_the_partner_speaks_falls_silent_or_a_role_is_decided() -> None:
+    """Nothing of an old refusal keeps an agent from serving."""
+    for end in (
+        lambda election: election.partner_heard(Role.SLAVE, 1),
+        lambda election: election.dial_failed(1.0, refused="", proven_dead=False),
+        lambda election: election.promoted(1.0),
+        lambda election: election.following(1.0),
+    ):
+        election = _election(2)
+        election.started(0, 0.0)
+        assert election.dial_failed(0.0, refused="wrong secret", proven_dead=False) is Verdict.NOTHING
+        assert election.refused == "wrong secret"
+        end(election)
+        assert election.refused == ""
+
+
+def test_whoever_is_refused_begins_its_attempts_anew() -> None:
+    """After a refusal the partner must be missed as often as at a start; a seeking slave seeks no more."""
+    election = _election(2, Role.SLAVE, partner=Partner.LINKED)
+    election.partner_lost(0.0, proven_dead=True, farewell=False)
+    assert election.seeking and election.said == Role.SLAVE
+    election.dial_failed(0.0, refused="wrong secret", proven_dead=False)
+    assert (election.seeking, election.said, election.dialling) == (False, Role.STARTING, False)
+    silent = 0
+    while election.dial_failed(0.0, refused="", proven_dead=False) is Verdict.NOTHING:
+        silent += 1
+    assert silent == election.settings.connect_attempts - 1
+
+
+def test_a_dial_is_under_way_until_it_has_ended() -> None:
+    """A verdict to dial says so; a link, its loss and a failure each end it."""
+    election = _election()
+    assert election.started(0, 0.0) is Verdict.DIAL and election.dialling
+    election.partner_linked()
+    assert not election.dialling
+    election.dialling = True
+    assert election.partner_lost(0.0, proven_dead=True, farewell=False) is Verdict.NOTHING
+    assert not election.dialling and election.partner_role is None
+    assert election.passed(election.deadline or 0.0) is Verdict.DIAL and election.dialling
+    assert election.dial_failed(0.0, refused="", proven_dead=True) is Verdict.NOTHING and not election.dialling
+
+
+def test_what_the_partner_was_is_forgotten_with_its_link() -> None:
+    """A split that is only remembered is not shown."""
+    election = _election(1, Role.MASTER, term=2)
+    election.partner_linked()
+    election.partner_heard(Role.MASTER, 1)
+    assert election.split
+    election.partner_lost(0.0, proven_dead=True, farewell=False)
+    assert election.partner_role is None and not election.split
