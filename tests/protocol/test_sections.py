@@ -54,6 +54,7 @@ listen = ""
 proxy_listen = ""
 certificate = ""
 key = ""
+admin_file = "admin"
 """
 """The file of DESIGN section 7, and [cookie] (issue 7): what a newcomer is told holds by default."""
 
