@@ -60,6 +60,10 @@ class BlockingChallenges:
         """As Challenges.get."""
         return self._challenges.get(kind, id)
 
+    def list(self, kind: str, user: str | None = None) -> tuple[Challenge, ...]:
+        """As Challenges.list."""
+        return self._challenges.list(kind, user)
+
     def consume(self, kind: str, id: str, **more: Any) -> Challenge:
         """As Challenges.consume, with the same keyword arguments."""
         return self._wait(lambda: self._challenges.consume(kind, id, **more))

@@ -103,6 +103,16 @@ class Challenges:
 
         return self._asking.shell.call(look)
 
+    def list(self, kind: str, user: str | None = None) -> tuple[Challenge, ...]:
+        """The challenges of a kind that may still be consumed, the latest first; of one user where given. At once."""
+
+        def look(client: Client, now: Now) -> tuple[Challenge, ...]:
+            items, now_ms = client.cache.table.items, client.cache.clock.now_ms(now)
+            found = client.service.items.of_kind(kind, user, now)
+            return tuple(_challenge(item) for item in found if items.state(item, now_ms) == "open")
+
+        return self._asking.shell.call(look)
+
     async def consume(
         self,
         kind: str,

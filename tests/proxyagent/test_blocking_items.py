@@ -41,6 +41,7 @@ def test_challenges_block() -> None:
     again = challenges.create("sms", "alice")
 
     assert challenges.get("sms", made.id) == made
+    assert {each.id for each in challenges.list("sms", "alice")} == {made.id, again.id}
     assert challenges.consume("sms", made.id, secret="1234").user == "alice"
     assert challenges.revoke("sms", again.id, timeout=1)
     with pytest.raises(proxyagent.Refused):

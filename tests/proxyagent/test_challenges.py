@@ -128,6 +128,19 @@ async def test_bounds_are_checked_first(given: dict[str, object]) -> None:
         await FakeProxyAgent().challenges.create("image", "alice", **given)  # type: ignore[arg-type]
 
 
+async def test_the_latest_of_a_user_comes_first() -> None:
+    """Of a kind and a user, while they may be consumed."""
+    agent = FakeProxyAgent()
+    for name in ("a", "b"):
+        await agent.challenges.create("image", "alice", id=name)
+        agent.advance(1)
+    await agent.challenges.create("image", "bob", id="c")
+    await agent.challenges.consume("image", "a")
+
+    assert [each.id for each in agent.challenges.list("image", "alice")] == ["b"]
+    assert [each.id for each in agent.challenges.list("image")] == ["c", "b"]
+
+
 async def test_a_challenge_expires() -> None:
     """Then it is neither seen nor consumed."""
     agent = FakeProxyAgent()
