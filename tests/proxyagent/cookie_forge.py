@@ -38,6 +38,12 @@ def deflated(body: bytes) -> bytes:
     return zlib.compress(body, wbits=-15)
 
 
+def unended(body: bytes) -> bytes:
+    """The same, all of it, but without the mark that this was all."""
+    deflation = zlib.compressobj(wbits=-15)
+    return deflation.compress(body) + deflation.flush(zlib.Z_SYNC_FLUSH)
+
+
 ALICE = {"AZN_CRED_PRINCIPAL_NAME": "alice"}
 
 

@@ -24,6 +24,7 @@ from tests.proxyagent.cookie_forge import (
     deflated,
     encoded,
     forged,
+    unended,
 )
 
 RING = KeyRing((KEY,))
@@ -118,6 +119,7 @@ WRONG_BODIES = [[], "alice", 1, None, {}, {USER_CLAIM: ""}, {USER_CLAIM: None}, 
 def corpus() -> dict[str, Any]:
     """Tokens that must all be refused, by what is wrong with them. Where the MAC can fit, it does."""
     header, _, iv, sealed, tag = GOOD.split(".")
+    raw = cookie._decoded(iv.encode()), cookie._decoded(sealed.encode())
     zipped = {**HEADER, "zip": "DEF"}
     body = json.dumps({USER_CLAIM: "alice"}).encode()
     bomb = deflated(body[:-1] + b', "x": "' + b"0" * 11_000_000 + b'"}')
@@ -132,6 +134,8 @@ def corpus() -> dict[str, Any]:
         "long": "A" * (limits.COOKIE_READ_BYTES_MAX + 1), "a JWS": f"{header}.{sealed}.{tag}",
         "JSON form": json.dumps({"protected": header, "iv": iv, "ciphertext": sealed, "tag": tag}),
         "other spelling": f"{header}..{iv[:-1]}{chr(ord(iv[-1]) + 1)}.{sealed}.{tag}",
+        "too long, and right": forged({USER_CLAIM: "alice", "x": "y" * 12_400}),
+        "divided elsewhere": f"{header}..{encoded(raw[0] + raw[1][:16])}.{encoded(raw[1][16:])}.{tag}",
         "foreign key": forged(key=bytes(64 * [9])), "an encrypted key": forged(encrypted_key=encoded(KEY)),
         "header no JSON": forged(header=b"{"), "header no object": forged(header=[1]), "header UTF-16": forged(
             header=json.dumps(HEADER).encode("utf-16")), "header deep": forged(header=b"[" * 5_000),
@@ -139,6 +143,7 @@ def corpus() -> dict[str, Any]:
             plain=b'{"a":' * 2_000), "body empty": forged(plain=b""), "a long number": forged(plain=b"1" * 9_000),
         "zip that is none": forged(header=zipped), "zlib": forged(header=zipped, plain=b"\x78\x9c" + deflated(body)),
         "zip cut off": forged(header=zipped, plain=deflated(body)[:-2]),
+        "zip without end": forged(header=zipped, plain=unended(body)),
         "more after zip": forged(header=zipped, plain=deflated(body) + b"x"),
         "unsaid zip": forged(plain=deflated(body)),
         "bomb, 15 kB to 11 MB": forged(header=zipped, plain=bomb), "bomb, 52 kB to 40 MB": forged(
@@ -168,6 +173,7 @@ def test_the_workshop_itself_is_right() -> None:
     body = json.dumps({USER_CLAIM: "alice"}).encode()
     assert opened(GOOD) == opened(forged(header=zipped, plain=deflated(body))) == Cookie("alice", {}, EXPIRES_AT_S)
     assert opened(forged(header={**HEADER, "typ": "JWE", "kid": "7"})) is not None
+    assert opened(forged({USER_CLAIM: "alice", "x": "y" * 11_000})) is not None
     assert 14_000 < len(BAD["bomb, 15 kB to 11 MB"]) < limits.COOKIE_READ_BYTES_MAX
     assert 51_000 < len(BAD["bomb, 52 kB to 40 MB"]) < 53_000
 

@@ -6,6 +6,7 @@ import pytest
 from protocol import messages as wire
 from protocol.changes import Changes, EndRun, LoginRun
 from protocol.session import Login, LoginId, Origin, Record, State
+from proxyagent.core import commands, events
 from proxyagent.core.cache import NotHonoured
 from proxyagent.errors import LimitExceeded
 from proxyagent.notices import SessionEnded, SessionOpened
@@ -156,6 +157,21 @@ def test_what_is_refused_changes_nothing() -> None:
     assert bench.lookup(KEY) is bob and bench.leave() == []
 
 
+def serve_and_listen(bench: Bench) -> list[Changes]:
+    """An agent links and serves; everything that it was told."""
+    told: list[Changes] = []
+    step = bench.step
+
+    def listen(event: events.Event) -> list[commands.Command]:
+        did = step(event)
+        told.extend(bench.reported())
+        return did
+
+    bench.step = listen  # type: ignore[method-assign]
+    bench.serve()
+    return told
+
+
 # -- before the first link -----------------------------------------------------------------------------------------
 
 
@@ -181,7 +197,12 @@ def test_the_first_link_moves_what_was_stamped_here_and_nothing_that_was_brought
     honour(bench, other, "10.0.0.2")
     bench.logout("10.0.0.2")
     bench.cluster_ahead_ms = -3_000_000
-    bench.serve()
+    reported = serve_and_listen(bench)
+    (told,) = [run for changes in reported for run in changes.logins if run.keys == [KEY]]
+    assert (told.login_at, told.expires_at) == ([LOGIN.login_at], [LOGIN.expires_at])
+    (end,) = [run for changes in reported for run in changes.ends]
+    assert (end.keys, end.expires_at) == (["10.0.0.2"], [LOGIN.expires_at])
+    assert all(at <= WALL_MS for changes in reported for run in changes.touches for at in run.active_at)
     table = bench.client.cache.table
     known, gone = table.record(brought.login_id), table.record(other.login_id)
     assert known is not None and known.login == brought.login and known.state == State.ALIVE
