@@ -186,8 +186,18 @@ class StoreFile:
             self._database.close()
             raise
 
+    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        """One statement. A damaged schema may keep sqlite3 from reading the words of SQLite's own complaint: that is
+        no error of its kind then, and means damage all the same."""
+        try:
+            return self._database.execute(statement, tuple(parameters))
+        except UnicodeDecodeError:
+            error = sqlite3.DatabaseError("the file is damaged")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error from None
+
     def _prepare(self, identity: Identity) -> None:
-        execute = self._database.execute
+        execute = self._execute
         execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         execute("PRAGMA locking_mode = EXCLUSIVE")
         execute("PRAGMA trusted_schema = OFF")
@@ -201,7 +211,7 @@ class StoreFile:
         self._check(identity)
 
     def _create(self, identity: Identity) -> None:
-        execute = self._database.execute
+        execute = self._execute
         execute("BEGIN IMMEDIATE")
         execute("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)")
         execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, expires_ms INTEGER NOT NULL, payloads BLOB NOT NULL)")
@@ -225,10 +235,10 @@ class StoreFile:
             )
 
     def _set(self, name: str, value: str) -> None:
-        self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (name, value, _sum(name, value)))
+        self._execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (name, value, _sum(name, value)))
 
     def _get(self, name: str, default: str | None = None) -> str:
-        row = self._database.execute("SELECT value, checksum FROM settings WHERE name = ?", (name,)).fetchone()
+        row = self._execute("SELECT value, checksum FROM settings WHERE name = ?", (name,)).fetchone()
         if row is None and default is not None:
             return default
         if row is None or not isinstance(row[0], str) or _sum(name, row[0]) != row[1]:
@@ -247,17 +257,17 @@ class StoreFile:
     def append(self, payloads: Sequence[bytes], expires_ms: int) -> int:
         """One group commit; returns how many bytes it took. On return it is on stable storage."""
         row = pack(payloads)
-        self._database.execute("INSERT INTO rows (expires_ms, payloads) VALUES (?, ?)", (expires_ms, row))
+        self._execute("INSERT INTO rows (expires_ms, payloads) VALUES (?, ?)", (expires_ms, row))
         return len(row)
 
     def last_id(self) -> int:
         """The id of the newest row, 0 when there is none."""
-        return int(self._database.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()[0])
+        return int(self._execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()[0])
 
     def rows_bytes(self) -> int:
         """About how many bytes the rows take."""
-        pages = self._database.execute("PRAGMA page_count").fetchone()[0]
-        free = self._database.execute("PRAGMA freelist_count").fetchone()[0]
+        pages = self._execute("PRAGMA page_count").fetchone()[0]
+        free = self._execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * _PAGE_BYTES
 
     def read(self, after_id: int, expired_before_ms: int = 0) -> Rows:
@@ -291,7 +301,7 @@ class StoreFile:
 
     def _next_row(self, after_id: int, expired_before_ms: int) -> tuple[int, bytes] | None:
         query = "SELECT id, payloads FROM rows WHERE id > ? AND expires_ms >= ? ORDER BY id LIMIT 1"
-        row = self._database.execute(query, (after_id, expired_before_ms)).fetchone()
+        row = self._execute(query, (after_id, expired_before_ms)).fetchone()
         if row is None:
             return None
         if not isinstance(row[1], bytes):
@@ -305,7 +315,7 @@ class StoreFile:
         goes up in doubling steps, since a query that starts beyond the damaged page does not touch it).
         """
         try:
-            row = self._database.execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
+            row = self._execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
             return None if row[0] is None else int(row[0])
         except sqlite3.Error:
             return self._beyond_damaged_page(after_id)
@@ -332,7 +342,7 @@ class StoreFile:
 
     def _readable_behind(self, after_id: int) -> bool:
         try:
-            self._database.execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
+            self._execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
         except sqlite3.Error:
             return False
         return True
@@ -340,12 +350,12 @@ class StoreFile:
     def drop_through(self, last_id: int, rows_max: int) -> bool:
         """Forget at most `rows_max` of the rows up to `last_id`; True when none is left."""
         query = "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE id <= ? ORDER BY id LIMIT ?)"
-        return self._database.execute(query, (last_id, rows_max)).rowcount < rows_max
+        return self._execute(query, (last_id, rows_max)).rowcount < rows_max
 
     def close(self) -> None:
         """Fold the log into the file and close it. Never raises: what was committed is safe in the log as well."""
         try:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
             pass
         self._database.close()

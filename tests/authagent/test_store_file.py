@@ -252,3 +252,13 @@ def test_errors_are_told_in_an_operators_words() -> None:
     assert reason(OSError(30, "Read-only file system")) == "Read-only file system"
     assert not is_damage(full) and not is_damage(OSError(28, "x"))
     assert is_damage(failed) and is_damage(Damaged("x"))
+
+
+def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    """Where sqlite3 cannot even read what SQLite complains of, the file is damaged all the same."""
+    path = tmp_path / "sessions.db"
+    filled(path, [b"one"])
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE rows (", b"CREATE \xf1ABLE rows ("))
+    with pytest.raises(sqlite3.DatabaseError, match="damaged") as error:
+        StoreFile(path, AGENT)
+    assert is_damage(error.value) and reason(error.value) == "the file is damaged"
