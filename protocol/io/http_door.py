@@ -68,6 +68,7 @@ class HttpDoor:
     async def keep(self) -> None:
         """Serve until cancelled. Raises nothing: see `error`."""
         while True:
+            self.server = None
             with trio.CancelScope() as self._turn:
                 try:
                     await self._serve(self._place())

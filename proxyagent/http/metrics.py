@@ -24,6 +24,7 @@ class Scrape:
     figures: Statistics
     queued_bytes: int
     isolated_s: float
+    resurrections_blocked: int
     door: HttpDoor
 
     def of_http(self, read: Callable[[HttpServer], int]) -> Value:
@@ -36,7 +37,8 @@ def scrape(agent: ProxyAgent, door: HttpDoor) -> Scrape:
     shell, figures = agent.shell, agent.statistics()
     since_s, _ = shell.client.isolated_since
     isolated_s = shell.clock.monotonic_s() - since_s if figures.isolated else 0.0
-    return Scrape(figures, shell.queued_bytes, isolated_s, door)
+    blocked = shell.client.cache.table.counts.resurrections_blocked
+    return Scrape(figures, shell.queued_bytes, isolated_s, blocked, door)
 
 
 def is_ready(figures: Statistics) -> bool:
@@ -76,6 +78,8 @@ METRICS: tuple[Of, ...] = (
     Of("proxyagent_records", "gauge", "Records in its copy: sessions and tombstones.", lambda s: s.figures.records),
     Of("proxyagent_records_refused_total", "counter", "Records that the copy did not take: expired, ahead, or full.",
        lambda s: s.figures.refused),
+    Of("proxyagent_resurrections_blocked_total", "counter", "Logins that arrived after their end, and stayed ended.",
+       lambda s: s.resurrections_blocked),
     Of("proxyagent_key_conflicts_total", "counter", "Keys on which clocks could not tell two users apart.",
        lambda s: s.figures.key_conflicts),
     # the way to the agent

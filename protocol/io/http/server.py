@@ -102,7 +102,7 @@ class HttpServer:
                 self.turned_away_total += 1
                 stream.socket.close()
                 continue
-            bounded = _Stream(stream)
+            bounded = _Stream(stream, WorkerContext(None))
             self._open.add(bounded)
             nursery.start_soon(self._converse, bounded, tls)
 
@@ -113,7 +113,7 @@ class HttpServer:
             spoken = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)  # noqa: TID251
         app = ASGIWrapper(cast(ASGIFramework, self.guard))
         try:
-            await TCPServer(app, self._config, WorkerContext(None), ConnectionState({}), spoken)
+            await TCPServer(app, self._config, stream.context, ConnectionState({}), spoken)
         except Exception as error:  # noqa: BLE001 - whatever a caller's bytes bring about, the others are served
             self._log.note("http.connection_failed", error=repr(error))
         finally:
@@ -134,10 +134,14 @@ def _configuration(log: Log) -> Config:
 
 
 class _Stream(trio.abc.HalfCloseableStream):
-    """A socket whose reader may not take for ever."""
+    """A socket whose reader may not take for ever, and which tells hypercorn that its other end has left.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    Without that hypercorn would wait out the idle time of a connection that is gone.
+    """
+
+    def __init__(self, stream: trio.SocketStream, context: WorkerContext) -> None:
         self.socket = stream.socket
+        self.context = context
         self._stream = stream
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -150,7 +154,13 @@ class _Stream(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(READ_BYTES_MAX)  # h11 looks at its bound after each read only
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(READ_BYTES_MAX)  # h11 looks at its bound after each read only
+        finally:
+            if not data:
+                await self.context.terminated.set()
+        return data
 
     async def send_eof(self) -> None:
         await self._stream.send_eof()

@@ -83,7 +83,6 @@ async def test_who_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_beyond_the_bound_callers_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections have a bound; whoever comes later is closed unheard, and let in once there is room."""
     monkeypatch.setattr(servers, "CONNECTIONS_MAX", 2)
-    monkeypatch.setattr(servers, "IDLE_TIMEOUT_S", 0.3)  # hypercorn keeps a connection that was left so long
     async with serving(HELLO) as served:
         held = [await trio.open_tcp_stream("127.0.0.1", served.port) for _ in range(2)]
         with trio.fail_after(TIMEOUT_S):
@@ -108,3 +107,18 @@ async def test_it_ends_at_once_whoever_does_not_read() -> None:
             began_s = trio.current_time()
         assert trio.current_time() - began_s < servers.SEND_TIMEOUT_S - 1
         await stream.aclose()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HT"])
+async def test_who_has_left_holds_no_place(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that its caller has closed is over at once, however long it could have been idle."""
+    monkeypatch.setattr(servers, "IDLE_TIMEOUT_S", 1_000.0)
+    async with serving(HELLO) as served:
+        stream = await trio.open_tcp_stream("127.0.0.1", served.port)
+        with trio.fail_after(TIMEOUT_S):
+            await stream.send_all(said)
+            while not served.server.connections or served.server.guard.requests_total < said.endswith(b"\r\n\r\n"):
+                await trio.sleep(0.01)
+            await stream.aclose()
+            while served.server.connections:
+                await trio.sleep(0.01)
