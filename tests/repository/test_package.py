@@ -10,17 +10,19 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.authagent.running import write_files
 from tests.repository import tree
 
 pytestmark = pytest.mark.slow
 
-NEEDS_AN_EXTRA = ("http",)
+NEEDS_AN_EXTRA = ("http", "page")
 """Folders that are imported only by who asks for what they do."""
 
 
@@ -137,3 +139,26 @@ def test_every_module_imports_in_a_fresh_environment(installed: Path) -> None:
         if path.stem not in skipped and path.parent.name not in NEEDS_AN_EXTRA
     ]
     _run(installed / "python", "-c", f"import {', '.join(modules)}")
+
+
+def test_a_bare_install_serves_and_says_which_extra_is_missing(installed: Path, tmp_path: Path) -> None:
+    """[http] and [[webhook]] without the extra cost one line each; the agent runs, and ends with 0."""
+    hook = '[[webhook]]\nurl = "http://127.0.0.1:1/"\nsecret = "Vb5Nj1Rw8Tq4Lx0Zs7Mf2Gk9"\n'
+    path = write_files(tmp_path, more='[http]\nlisten = "127.0.0.1:9080"\n[timing]\nconnect_attempts = 1\n')
+    path.write_text(path.read_text() + hook)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        command = [str(installed / "authagent"), "1", "--config", str(path)]
+        agent = subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path, env={"PATH": os.defpath})
+    try:
+        deadline_s = time.monotonic() + 60
+        wanted = ("http.failed", "webhook.unusable", "authagent.started")
+        while not all(event in log.read_text() for event in wanted):
+            assert time.monotonic() < deadline_s and agent.poll() is None, log.read_text()
+            time.sleep(0.05)
+    finally:
+        agent.terminate()
+        code = agent.wait(60)
+    alarms = [line for line in log.read_text().splitlines() if " alarm " in line]
+    assert code == 0 and len(alarms) == 2
+    assert all('which is not installed: pip install \\"one-login[http]\\"' in line for line in alarms)
