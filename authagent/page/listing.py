@@ -1,4 +1,4 @@
-"""The parts of the page that somebody asked for: sessions found, what a logout came to, what became of a session. Pure.
+"""The parts of the page that somebody asked for: sessions found, what a logout came to. Pure.
 
 Rules of this file:
 
@@ -6,7 +6,7 @@ Rules of this file:
 - Who may not act sees no form for it, and is told what is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,7 +41,8 @@ class Found:
 
 def sessions(found: Found, visitor: Visitor) -> Markup:
     """The list, with its own first line: how many, and of what."""
-    summary = element("p.summary", {"role": "status"}, _summary(found))
+    asked = _history(found.query, found.query, f"What happened to “{found.query}”?") if found.query else None
+    summary = element("p.summary", {"role": "status"}, _summary(found), " ", asked)
     if not found.sessions:
         return element("div", {"data-id": "sessions"}, summary)
     names = ["User", "Key", "Came in at", "Idle in", "Ends in", ""]
@@ -70,7 +71,6 @@ def _unsearched(found: Found) -> str:
 
 def _row(session: Mapping[str, Any], query: str, visitor: Visitor) -> Markup:
     key, user = session["key"], session["user"]
-    history = "/?" + urlencode({"q": query, "explain": key})
     idle_s, lifetime_s = session["idle_left_s"], session["lifetime_left_s"]
     return element(
         "tr",
@@ -83,10 +83,16 @@ def _row(session: Mapping[str, Any], query: str, visitor: Visitor) -> Markup:
         element(
             "td.actions",
             None,
-            element("a", {"href": history, "data-explain": key, "aria-label": f"History of {key}"}, "History"),
+            _history(key, query, "History", f"History of {key}"),
             _log_out(key, user, visitor) if visitor.may_act else None,
         ),
     )
+
+
+def _history(subject: str, query: str, words: str, label: str | None = None) -> Markup:
+    """Leads to what happened to a key or user, also to one who is logged in nowhere."""
+    href = "/?" + urlencode({"q": query, "explain": subject}, errors="replace")
+    return element("a", {"href": href, "data-explain": subject, "aria-label": label}, words)
 
 
 def _attributes(attributes: Mapping[str, Any]) -> Child:
@@ -144,10 +150,3 @@ def _may_serve(seconds: float) -> str:
     if not seconds:
         return "serves nobody any more"
     return f"may serve for {words.duration(seconds)} more at most"
-
-
-def explanation(subject: str, lines: Sequence[str]) -> Markup:
-    """What became of the sessions of a key or user, as `authagent explain` tells it."""
-    told = [element("li", None, line) for line in lines]
-    heading = element("h3", None, f"What happened to {subject}")
-    return element("div.history", {"data-id": "history"}, heading, element("ol", None, told))

@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from authagent.admin.handler import Handler
 from authagent.page import assets, document, listing
+from authagent.page.explanation import explanation
 from authagent.page.history import History
 from authagent.page.listing import Visitor
 from authagent.page.markup import Markup
-from authagent.page.search import Search
+from authagent.page.search import QUERY_LETTERS_MAX, Search
 from authagent.page.sign_in import Gate, Refused, address_of
 from authagent.page.watch import STREAMS_MAX, Watch
 from authagent.server import Server
@@ -121,10 +122,9 @@ class Page:
 
     async def _explained(self, subject: str) -> Markup:
         try:
-            told = await self._ask("explain", {"subject": subject})
+            return explanation(await self._ask("explain", {"key_or_user": subject[:QUERY_LETTERS_MAX]}))
         except ControlError as error:
             return listing.refusal(str(error))
-        return listing.explanation(subject, list(map(str, told.get("lines", ()))))
 
     async def _events(self, request: Request) -> Response:
         visitor = await self._let_in(request)

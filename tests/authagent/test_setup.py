@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from authagent import setup
+from authagent import admin_password, setup
 from authagent.config import Flags
 from authagent.setup import Setup
 from protocol import secret
@@ -106,3 +106,27 @@ def test_weak_secrets_and_plain_links_are_warned_about(tmp_path: Path) -> None:
     setup.warn(read(path), log)
     assert [each.partition(" ")[0] for each in told] == ["secret.weak", "tls.none"]
     assert line not in "".join(told)
+
+
+def with_page(folder: Path, listen: str) -> Path:
+    return write_files(folder, more=f'[http]\nlisten = "{listen}"\n')
+
+
+def test_off_loopback_the_page_needs_a_password(tmp_path: Path) -> None:
+    """One line before anything is served; on loopback it may do without."""
+    for listen in ("10.1.0.11:9080", "0.0.0.0:9080", "[::]:9080", "agent1.example:9080"):
+        with pytest.raises(MistakesFound, match=r"is not loopback, .*run authagent passwd"):
+            read(with_page(tmp_path, listen))
+    for listen in ("127.0.0.1:9080", "[::1]:9080", "localhost:9080", ""):
+        assert read(with_page(tmp_path, listen)).made.http == listen
+    admin_password.write(str(tmp_path / "admin"), "correct horse battery")
+    assert read(with_page(tmp_path, "10.1.0.11:9080")).made.http == "10.1.0.11:9080"
+
+
+def test_an_admin_file_that_cannot_be_used_is_told_at_start(tmp_path: Path) -> None:
+    """Only where the page is served: without it nobody reads the file."""
+    (tmp_path / "admin").touch(mode=0o644)
+    (tmp_path / "admin").chmod(0o644)
+    with pytest.raises(MistakesFound, match="chmod 0600"):
+        read(with_page(tmp_path, "127.0.0.1:9080"))
+    assert read(with_page(tmp_path, "")).made.http == ""

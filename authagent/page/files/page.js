@@ -112,10 +112,6 @@ async function refused() {
   setTimeout(listen, AGAIN_MS);
 }
 
-setInterval(() => {
-  if (Date.now() - lastWord > BEAT_LATE_MS) lost();
-}, 500);
-
 // -- people ---------------------------------------------------------------------------------------------------------
 
 let asking = null;
@@ -209,5 +205,8 @@ if (at("q")) {
   setInterval(() => {
     if (!document.hidden && !document.body.classList.contains("lost")) search();
   }, LIST_EVERY_MS);
+  setInterval(() => {
+    if (Date.now() - lastWord > BEAT_LATE_MS) lost();
+  }, 500);
   listen();
 }
