@@ -55,14 +55,14 @@ class ItemLog:
             commands.append(Log("item.unconfirmed", "warning", {"said": text, "kind": item.kind, "user": item.user}))
         return commands
 
-    def refused(self, wanted: Redemption, reason: str, now: Now) -> list[Command]:
-        """Somebody was told no; only the log says why."""
-        keys = {"said": _no(wanted, reason), "kind": wanted.kind, "user": wanted.user, "reason": reason}
+    def refused(self, wanted: Redemption, user: str, reason: str, now: Now) -> list[Command]:
+        """Somebody was told no; only the log says why. `user` is the item's, or the one that was named."""
+        keys = {"said": _no(wanted.kind, user, reason), "kind": wanted.kind, "user": user, "reason": reason}
         return self._limited(Log("item.refused", "warning" if reason == "used" else "info", keys), now)
 
-    def unavailable(self, wanted: Redemption, now: Now) -> list[Command]:
+    def unavailable(self, wanted: Redemption, user: str, now: Now) -> list[Command]:
         """Nothing could be decided, and nothing was used up."""
-        keys = {"said": "Error Server Connection", "kind": wanted.kind, "user": wanted.user}
+        keys = {"said": "Error Server Connection", "kind": wanted.kind, "user": user}
         return self._limited(Log("item.unavailable", "warning", keys), now)
 
     def _limited(self, line: Log, now: Now) -> list[Command]:
@@ -77,10 +77,10 @@ class ItemLog:
         return [attrs.evolve(line, keys={**line.keys, "held_back": held_back}) if held_back else line]
 
 
-def _no(wanted: Redemption, reason: str) -> str:
-    if wanted.kind != PROVISION_CODE:
+def _no(kind: str, user: str, reason: str) -> str:
+    if kind != PROVISION_CODE:
         return "refused"
     if reason == "unknown_user":
         return "Mobile request from unknown user; the user needs to reprovision"
-    failed = f'User "{wanted.user}" provision failed'
+    failed = f'User "{user}" provision failed'
     return f"{failed}, A valid session could not be loaded or created for the user."

@@ -95,7 +95,7 @@ class Redemptions:
     @property
     def deadline(self) -> float | None:
         """When to look again, in monotonic seconds; news of stores and cursors comes as events."""
-        return min((each.due_s for each in self._open), default=None)
+        return min(each.due_s for each in self._open) if self._open else None
 
     @property
     def under_way(self) -> bool:
@@ -151,8 +151,9 @@ class Redemptions:
 
     def _redeem(self, link: int | None, message: Redemption, now: Now, now_ms: int) -> list[Command]:
         item = item_acts.find(self.table, message)
+        whose = message.user if item is None else item.user
         if not self._may_begin(item):
-            told = self.log.unavailable(message, now)
+            told = self.log.unavailable(message, whose, now)
             return [*told, self._answer(link, message.question, Ruling.UNAVAILABLE)]
         redeemed = item_acts.redeem(self.table, message, node=self._node, now_ms=now_ms)
         items = () if redeemed.item is None else (redeemed.item,)
@@ -163,10 +164,10 @@ class Redemptions:
             case Step.CLAIMED | Step.GOING_ON:
                 self._await(link, message.question, Ruling.GRANTED, items, now, claims=message.request)
             case Step.REFUSED:
-                commands += self.log.refused(message, redeemed.reason, now)
+                commands += self.log.refused(message, whose, redeemed.reason, now)
                 self._await(link, message.question, Ruling.REFUSED, (), now)
             case Step.OTHER_SECRET:
-                commands += self.log.unavailable(message, now)
+                commands += self.log.unavailable(message, whose, now)
                 commands.append(self._answer(link, message.question, Ruling.UNAVAILABLE))
         return commands
 

@@ -10,7 +10,11 @@ from protocol import item_rows
 from protocol.changes import Changes
 from protocol.codec import decode_changes, encode_changes
 from protocol.item import SINGLE_USE, Claim, Fate, Item, Witness, claimed, merge, tried
+from protocol.items import shifted
+from protocol.session import Origin
 from protocol.table import Table
+from tests.protocol import pairs
+from tests.protocol.pairs import make_table
 
 NOW_MS = 1_790_000_000_000
 
@@ -101,3 +105,18 @@ def test_acts_only_go_up(item: Item, place: int) -> None:
     node = f"lan1/{place}"
     for grown in (tried(item, node), claimed(item, Claim(b"r9", "", NOW_MS, node, True))):
         assert merge(grown, item) == grown
+
+
+@given(st.lists(items(), max_size=6), st.lists(items(), max_size=6), st.booleans(), st.booleans())
+def test_a_comparison_makes_items_equal(ours: list[Item], theirs: list[Item], sessions: bool, other_key: bool) -> None:
+    """Both ways, with and without sessions beside them, as a snapshot, by the trie, and under another secret."""
+    opener, answerer = make_table(), make_table(b"x" * 32 if other_key else pairs.KEY)
+    for table, copies in ((opener, ours), (answerer, theirs)):
+        if sessions:
+            table.merge(pairs.logins(Origin("p1", 1), range(20)), pairs.NOW_MS)
+        moved = tuple(shifted(copy, pairs.NOW_MS - NOW_MS) for copy in copies)
+        table.merge(Changes(items=moved), pairs.NOW_MS)
+    pairs.Pair(opener, answerer).compare(secret_ids=(b"abcd", b"efgh" if other_key else b"abcd"))
+
+    assert {item.name: item for item in opener.items} == {item.name: item for item in answerer.items}
+    assert len(opener.items) == len(_joined([*ours, *theirs]))

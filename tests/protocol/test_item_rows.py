@@ -1,8 +1,11 @@
 """Items as rows: what is written, and every bound."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import item_rows, limits
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -64,3 +67,29 @@ def test_our_own_mistakes_are_ours() -> None:
     """What breaks a bound here is not sent."""
     with pytest.raises(LocalProtocolError):
         item_rows.pack(Item("image", "id", "", "lan1", 0, 1))
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=6).map(tuple),
+    max_leaves=12,
+)
+
+
+@given(st.integers(0, 12), _values)
+def test_any_value_in_any_place_is_an_item_or_a_breach(place: int, value: Any) -> None:
+    """Nothing but RemoteProtocolError, whatever a peer writes; and what is taken can be written again."""
+    row = [*PLAIN, (), (), ()]
+    row[place] = value
+    try:
+        item = item_rows.unpack(tuple(row))
+    except RemoteProtocolError:
+        return
+    assert item_rows.unpack(item_rows.pack(item)) == item
+
+
+@given(_values)
+def test_any_value_at_all_is_an_item_or_a_breach(value: Any) -> None:
+    """The same for a whole row."""
+    with contextlib.suppress(RemoteProtocolError):
+        item_rows.unpack(value)

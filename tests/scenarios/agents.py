@@ -34,7 +34,7 @@ from protocol.messages import (
 )
 from protocol.stamp import Now
 from protocol.table import Table
-from tests.scenarios.telling import Teller
+from tests.scenarios.telling import ITEM_REQUESTS, Teller
 from tests.scenarios.world import EPOCH_MS, End, Process, Wire, World
 
 COMMIT_S = 0.002
@@ -59,7 +59,7 @@ class AgentProcess(Process):
         self.disk_lost_count = 0
         self.store_works = True
         self.settings = Settings(site=SITE, id=id, partner=partner)
-        self.requests = 1_000_000  # of items; a transcript counts its own from 1
+        self.requests = ITEM_REQUESTS  # a transcript counts its own from 1
         self.terms: list[int] = []  # of the masterships it announced, since its disk is what it is
         self.answers: list[do.Answer] = []
         self.told: list[Changes] = []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from authagent.core import commands as agent_commands
 from protocol import codec, framing, messages
 from protocol.changes import Changes, EndRun, LoginRun
-from protocol.messages import Message, Role
+from protocol.item import Fate, Item
+from protocol.messages import Message, Role, Ruling
 from protocol.session import State
 from proxyagent import notices
 from proxyagent.core import commands as proxy_commands
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.scenarios.world import Process, World
 
 SHOWN_CHANGES = 4
+
+ITEM_REQUESTS = 1_000_000
+"""Questions about items that an agent's control socket is asked are numbered from here on (agents.py)."""
 
 
 class Teller:
@@ -53,6 +57,8 @@ class Teller:
                 return f"persists term {term}"
             case agent_commands.AnnounceRole(role, term):
                 return f"is {role.name} of term {term}"
+            case agent_commands.Answer(request=request, ruling=ruling) if ruling:
+                return f"answers {request - ITEM_REQUESTS}: {Ruling(ruling).name}"
             case agent_commands.Answer(request, body, ended, _, error):
                 return f"answers {request}: {error or body.decode() or f'{ended} ended'}"
             case agent_commands.CarryOut(_, request):
@@ -125,6 +131,12 @@ class Teller:
             case messages.Compared():
                 told = "" if message.comparable else ", not comparable"
                 return f"Compared[{message.comparison}] {message.sent} sent{told}"
+            case messages.Creation(question, payload):
+                return f"Creation {question} {payload_text(payload)}"
+            case messages.Redemption(question, kind, item, _, request):
+                return f"Redemption {question} of {kind}/{item} by {request.decode()}"
+            case messages.Verdict(question, ruling):
+                return f"Verdict {question} {Ruling(ruling).name}"
             case messages.Nodes() | messages.Pages() | messages.Want() | messages.SnapshotWait():
                 return f"{name}[{message.comparison}]"
         return name
@@ -150,14 +162,22 @@ def payload_text(payload: bytes) -> str:
 
 
 def changes_text(changes: Changes) -> str:
-    """+ logins, - ends, ~ touches, ! barriers, # marks."""
+    """+ logins, - ends, ~ touches, ! barriers, # marks, = items."""
     words = [word for run in changes.logins for word in _logins(run)]
     words += [word for end in changes.ends for word in _ends(end)]
     words += [f"~{len(run.sequences)}" for run in changes.touches]
     words += [f"!{barrier.user}" for barrier in changes.barriers]
     words += [f"#{mark.key}" for mark in changes.marks]
+    words += [f"={item.kind}/{item.id}{_fate(item)}" for item in changes.items]
     more = f" and {len(words) - SHOWN_CHANGES} more" if len(words) > SHOWN_CHANGES else ""
     return f"({' '.join(words[:SHOWN_CHANGES])}{more})"
+
+
+def _fate(item: Item) -> str:
+    """What became of an item, where anything did."""
+    claims = [f":{claim.request.decode()}{'!' if claim.final else '?'}" for claim in item.claims]
+    fate = "" if item.fate == Fate.OPEN else f":{item.fate.name.lower()}"
+    return fate + "".join(claims)
 
 
 def _logins(run: LoginRun) -> Iterable[str]:

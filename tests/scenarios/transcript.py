@@ -13,6 +13,7 @@ Commands (names: a1, a2 agents, p1 .. proxies; words in brackets may be left out
     store A breaks | store A works
     login P KEY USER | crowd P N | logout P KEY | logout P user USER | lookup P KEY
     ask A key KEY | ask A user USER | ask A verb TEXT | ask A switch (a slave hands it to its master)
+    make P KIND ID | redeem P KIND ID REQUEST       a strict item, at a proxy or at an agent's control socket
     run S | quietly S           let S seconds pass; quietly prints nothing
     status                      what each agent is, and whether all tables are equal
     level P                     how far the last login or logout made there has got
@@ -25,10 +26,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from authagent.core import events as on
+from protocol.changes import Changes
+from protocol.codec import encode_changes
 from protocol.errors import Code
-from protocol.messages import Role
+from protocol.item import SINGLE_USE, STRICT, Item
+from protocol.messages import Creation, Redemption, Role
 from proxyagent.session import Ended, Session
-from tests.scenarios.agents import AgentProcess, pair
+from tests.scenarios.agents import SITE, AgentProcess, pair
 from tests.scenarios.proxies import ProxyProcess
 from tests.scenarios.world import EPOCH_MS, World
 
@@ -190,6 +194,14 @@ class Stage:
                 agent.ask_switch(request)
             case _:
                 agent.step(on.AdminAsked(request, what.encode()))
+
+    def do_make(self, name: str, kind: str, id: str) -> None:
+        now_ms = EPOCH_MS + int(self.world.now_s * 1000)
+        item = Item(kind, id, "alice", SITE, now_ms, now_ms + 600_000, SINGLE_USE | STRICT)
+        self._process(name).ask(Creation(0, encode_changes(Changes(items=(item,)))))
+
+    def do_redeem(self, name: str, kind: str, id: str, request: str) -> None:
+        self._process(name).ask(Redemption(0, kind, id, "", request.encode(), "", (), ()))
 
     # -- time, and what is so ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import trio
 import proxyagent
 from protocol.io.control_client import ControlError, ExitCode
 from protocol.messages import Role
-from tests.authagent.running import Running, run_agents, until, write_files, write_secret
+from tests.authagent.running import Running, make, run_agents, serve, until, write_files, write_secret
 
 
 @asynccontextmanager
@@ -183,3 +183,26 @@ async def test_many_at_once_are_one(tmp_path: Path) -> None:
                 nursery.start_soon(race, number)
         assert len(won) == 1
         assert codes == {ExitCode.NO}
+
+
+async def test_codes_survive_the_end_of_every_agent(tmp_path: Path) -> None:
+    """What the store has is there again: an open code is redeemed, a used one is not, wrong tries are not forgotten."""
+    path = write_files(tmp_path)
+    async with run_agents(path) as (one,):
+        used = (await one.ask("code_create", user="used"))["code"]
+        await one.ask("code_redeem", user="used", code=used, device="phone-1")
+        open_code = (await one.ask("code_create", user="open"))["code"]
+        await refused(one, user="open", code="BCDF-BCDF", device="phone-1")
+        kept = list(one.store.payloads)
+    again = make(path)
+    again.store.payloads += kept
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, again)
+        await until(lambda: again.role == Role.MASTER)
+        no = await refused(again, user="used", code=used, device="phone-2")
+        (left,) = {each["tries_left"] for each in (await again.ask("code_list", user="open"))["codes"]}
+        done = await again.ask("code_redeem", user="open", code=open_code, device="phone-1")
+        nursery.cancel_scope.cancel()
+
+    assert no.code == ExitCode.NO
+    assert (left, done["state"]) == (4, "used")

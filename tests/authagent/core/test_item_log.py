@@ -24,10 +24,10 @@ def test_the_words_of_the_source() -> None:
     assert said([*log.made(CODE, now())]) == ['Provision code created for user "gfield"']
     assert said([*log.redeemed(taken, now(), alone=False)]) == ['User "gfield" provisioned successfully']
     failed = 'User "gfield" provision failed, A valid session could not be loaded or created for the user.'
-    assert said([*log.refused(WANTED, "wrong", now())]) == [failed]
+    assert said([*log.refused(WANTED, "gfield", "wrong", now())]) == [failed]
     unknown = "Mobile request from unknown user; the user needs to reprovision"
-    assert said([*log.refused(WANTED, "unknown_user", now())]) == [unknown]
-    assert said([*log.unavailable(WANTED, now())]) == ["Error Server Connection"]
+    assert said([*log.refused(WANTED, "gfield", "unknown_user", now())]) == [unknown]
+    assert said([*log.unavailable(WANTED, "gfield", now())]) == ["Error Server Connection"]
     assert said([*log.redeemed(taken, now(), alone=True)])[1] == "SYNC_ERROR, the partner did not confirm it in time"
 
 
@@ -35,13 +35,13 @@ def test_other_kinds_are_not_provisioned() -> None:
     """An image is redeemed or refused, and nobody is told to reprovision."""
     wanted = attrs.evolve(WANTED, kind="image")
 
-    assert said([*ItemLog().refused(wanted, "unknown_user", now())]) == ["refused"]
+    assert said([*ItemLog().refused(wanted, "gfield", "unknown_user", now())]) == ["refused"]
     assert said([*ItemLog().made(attrs.evolve(CODE, kind="image"), now())]) == ["created"]
 
 
 def test_using_a_code_twice_is_a_warning() -> None:
     """That is how a stolen code shows."""
-    (line,) = ItemLog().refused(WANTED, "used", now())
+    (line,) = ItemLog().refused(WANTED, "gfield", "used", now())
 
     assert isinstance(line, Log) and line.grade == "warning"
 
@@ -49,8 +49,8 @@ def test_using_a_code_twice_is_a_warning() -> None:
 def test_whoever_guesses_does_not_fill_the_disk() -> None:
     """At most so many lines a second; the next one says how many were held back. No line holds a proof."""
     log = ItemLog()
-    told = [line for _ in range(TOLD_A_SECOND_MAX + 7) for line in log.refused(WANTED, "wrong", now())]
-    (later,) = log.refused(WANTED, "wrong", now(1.5))
+    told = [line for _ in range(TOLD_A_SECOND_MAX + 7) for line in log.refused(WANTED, "gfield", "wrong", now())]
+    (later,) = log.refused(WANTED, "gfield", "wrong", now(1.5))
 
     assert len(told) == TOLD_A_SECOND_MAX
     assert isinstance(later, Log) and later.keys["held_back"] == 7
