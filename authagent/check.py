@@ -8,12 +8,14 @@ Rules of this file:
   authagent.probe.
 """
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import trio
 
-from authagent import certificate, config, probe
+from authagent import certificate, config, probe, receivers
 from authagent.config import Flags, IsOwn
 from authagent.findings import Finding, Report
 from authagent.probe import Asker
@@ -50,7 +52,7 @@ def run(
     state = places.state_folder(flags.state_dir, found.state_dir, found.path, around)
     findings = list(of_file(found))
     secrets, of_secret = _secret(found, config.secret_path(found, state))
-    findings += [of_secret, *of_tls(found, now_s)]
+    findings += [of_secret, *of_tls(found, now_s), *of_http(found)]
     if not offline and secrets is not None:
         site = places.given(flags.site, ("AUTHAGENT_SITE",), around)
         asker, note = who_asks(found, as_id, site, is_own)
@@ -144,6 +146,23 @@ def _certificate(found: Configuration, now_s: float) -> Iterator[Finding]:
         yield Finding("error", "certificate_ended", "[tls] certificate", ending, 2)
     else:
         yield Finding("warning", "certificate_ends", "[tls] certificate", ending)
+
+
+def of_http(found: Configuration) -> Iterator[Finding]:
+    """What [http] and [[webhook]] need: libraries, secrets, and receivers that nobody listens in on."""
+    wanted = found.http.listen or found.http.proxy_listen or found.webhooks
+    if wanted and importlib.util.find_spec("hypercorn") is None:
+        text = 'hypercorn is not installed here; on machines that serve HTTP: pip install "one-login[http]"'
+        yield Finding("warning", "extra", "[http]", text)
+    for number, entry in enumerate(found.webhooks, 1):
+        subject = f"[[webhook]] {number}"
+        try:
+            receivers.read_one(found, number, entry)
+        except MistakesFound as error:
+            yield Finding("warning", "webhook", subject, f"{error}; an agent does not start without it")
+        where = urlsplit(entry.url)
+        if where.scheme == "http" and not addresses.is_loopback(where.hostname or ""):
+            yield Finding("warning", "webhook_plain", subject, "http:// shows everybody between who logs in")
 
 
 def _first_line(error: Exception) -> str:

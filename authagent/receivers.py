@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from authagent.config import AgentSetup
-from protocol import secret
+from protocol import places, secret
+from protocol.configuration import Configuration
 from protocol.io import secret_file
 from protocol.mistakes import Mistake, MistakesFound
 from protocol.secret import Secrets
@@ -26,23 +26,26 @@ class Receiver:
     """The certificates in PEM that may vouch for it; empty for those of the system."""
 
 
-def read(made: AgentSetup) -> tuple[Receiver, ...]:
+def read(found: Configuration) -> tuple[Receiver, ...]:
     """Every receiver, in the order of the file. Raises MistakesFound. Blocks on the disk."""
-    entries = enumerate(made.configuration.webhooks, 1)
-    return tuple(
-        Receiver(entry.url, entry.events, _secrets(made, entry), _authority(made, entry, number))
-        for number, entry in entries
-    )
+    return tuple(read_one(found, number, entry) for number, entry in enumerate(found.webhooks, 1))
 
 
-def _secrets(made: AgentSetup, entry: WebhookEntry) -> Secrets:
-    return secret.parse(entry.secret) if entry.secret else secret_file.read(made.file(entry.secret_file))
+def read_one(found: Configuration, number: int, entry: WebhookEntry) -> Receiver:
+    """The receiver that stands at this place of the file. Raises MistakesFound. Blocks on the disk."""
+    return Receiver(entry.url, entry.events, _secrets(found, entry), _authority(found, entry, number))
 
 
-def _authority(made: AgentSetup, entry: WebhookEntry, number: int) -> str:
+def _secrets(found: Configuration, entry: WebhookEntry) -> Secrets:
+    if entry.secret:
+        return secret.parse(entry.secret)
+    return secret_file.read(places.beside(found.path, entry.secret_file))
+
+
+def _authority(found: Configuration, entry: WebhookEntry, number: int) -> str:
     if not entry.authority:
         return ""
-    path = made.file(entry.authority)
+    path = places.beside(found.path, entry.authority)
     try:
         return Path(path).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:

@@ -105,7 +105,7 @@ def read(flags: Flags, incarnation: int) -> Setup:
         configuration=made.configuration.agreed_hash,
         secrets=secrets,
     )
-    return Setup(made, identity, _tls(made), _own_certificate(made), receivers.read(made))
+    return Setup(made, identity, _tls(made), _own_certificate(made), receivers.read(made.configuration))
 
 
 def _check_password(made: AgentSetup) -> None:

@@ -190,3 +190,19 @@ def test_who_asks() -> None:
     asker, notes = check.who_asks(found, "", "", own())
     assert asker.id == "" and [note.code for note in notes] == ["nobody"]
     assert check.who_asks(default(), "", "", own("127.0.0.1"))[0] == Asker(site="local", id="1")
+
+
+def test_what_http_and_webhooks_need_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing secret, a receiver that anybody can listen in on, libraries that are not there; no address is shown."""
+    init.write(str(tmp_path))
+    path = tmp_path / "authagent.toml"
+    hooks = (
+        '[[webhook]]\nurl = "http://a.test/?private"\nsecret = "Vb5Nj1Rw8Tq4Lx0Zs7Mf2Gk9"\n'
+        '[[webhook]]\nurl = "http://127.0.0.1/?private"\nsecret_file = "none"\n'
+    )
+    path.write_text(path.read_text() + hooks)
+    report = offline(tmp_path)
+    assert report.exit_code == 0 and codes(report) == {"webhook": "warning", "webhook_plain": "warning"}
+    assert "private" not in "\n".join(report.lines()) and "there is no such file" in "\n".join(report.lines())
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    assert codes(offline(tmp_path))["extra"] == "warning"
