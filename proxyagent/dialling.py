@@ -49,6 +49,10 @@ Dialler: TypeAlias = Callable[[int, float], Awaitable[AgentLink]]
 """Dials the agent at a place of Settings.agents within so many seconds. Raises LinkRefused or LinkFailed."""
 
 
+MakeLink: TypeAlias = Callable[[str, int, Identity, tls.Tls | None, float], Awaitable[AgentLink]]
+"""Makes a link to a host and port within so many seconds: protocol.io.dial.dial, or what a test puts in its place."""
+
+
 @attrs.frozen
 class Site:
     """Whom one proxy dials and what its machine must know."""
@@ -60,7 +64,9 @@ class Site:
     cookie_name: str = CookieSettings().name
 
 
-def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str) -> Site:
+def site_of(
+    setup: ProxySetup, secrets: Secrets, incarnation: int, version: str, make_link: MakeLink = dial
+) -> Site:
     """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
     entries = setup.agents  # of the own site, in the order of their ids; other sites never stand in by themselves
     identity = Identity(
@@ -80,7 +86,7 @@ def site_of(setup: ProxySetup, secrets: Secrets, incarnation: int, version: str)
 
     async def dial_place(place: int, timeout_s: float) -> AgentLink:
         host, port = where[place]
-        return await dial(host, port, identity, contexts, timeout_s)
+        return await make_link(host, port, identity, contexts, timeout_s)
 
     hosts = tuple(addresses.join(host, port) for host, port in where)
     return Site(_settings(setup, secrets, entries), dial_place, hosts, cookie_name=setup.configuration.cookie.name)
