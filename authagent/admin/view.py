@@ -40,6 +40,9 @@ class Health:
     words: str
 
 
+MOVING = Health(state=UNKNOWN, words="on its way")
+
+
 @attrs.frozen(kw_only=True)
 class AgentSeen:
     """One agent of the pair. `role` is master, slave, starting, or away when it does not answer."""
@@ -165,6 +168,22 @@ def through_master(own: View, told: View | None) -> View:
         remotes=told.remotes,
         lag_events=told.lag_events,
     )
+
+
+def with_those_on_their_way(own: View, told: View | None) -> View:
+    """The view of a slave that has just become master, with the proxies that its master had a moment ago.
+
+    They are about to link, and a picture from which they vanish in between would tell of a loss that there is not. Of
+    so many that not all are shown, nobody sees one missing.
+    """
+    if told is None or own.master is None or not own.master.here or any((*own.unshown, *told.unshown)):
+        return own
+    linked = {each.id for each in own.proxies}
+    moving = [Follower(id=each.id, health=MOVING) for each in told.proxies if each.id not in linked]
+    proxies = sorted([*own.proxies, *moving], key=_by_name)
+    if len(proxies) > PROXIES_SHOWN_MAX:
+        return own
+    return attrs.evolve(own, proxies=tuple(proxies), proxies_total=len(proxies))
 
 
 # -- in words -----------------------------------------------------------------------------------------------------

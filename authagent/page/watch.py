@@ -30,7 +30,7 @@ MADE_ANEW_S = 1.0
 
 ASKED_EVERY_S = 1.0
 TOLD_FOR_S = 3.0
-"""What the master said longer ago says nothing about now."""
+"""What the master said longer ago says nothing about now; proxies have moved by then."""
 
 ASKING_S = 1.0
 
@@ -77,7 +77,7 @@ class Watch:
 
     def _view(self, status: dict[str, Any]) -> View:
         told = self._told if trio.current_time() - self._told_s < TOLD_FOR_S else None
-        return view.through_master(view.view_of(status), told)
+        return view.with_those_on_their_way(view.through_master(view.view_of(status), told), told)
 
     # -- at a slave --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,15 @@ from typing import Any
 import attrs
 
 from authagent.admin import view
-from authagent.admin.view import View, from_partner, in_words, through_master, to_partner, view_of
+from authagent.admin.view import (
+    View,
+    from_partner,
+    in_words,
+    through_master,
+    to_partner,
+    view_of,
+    with_those_on_their_way,
+)
 
 
 def link(**more: Any) -> dict[str, Any]:
@@ -109,6 +117,23 @@ def test_a_slave_whose_master_is_gone_shows_what_it_knows() -> None:
     assert through_master(master, told) == master
     assert through_master(slave, None) == slave
     assert through_master(slave, attrs.evolve(told, site="lan2")) == slave
+
+
+def test_proxies_on_their_way_do_not_vanish() -> None:
+    """Where a slave has become master, those that its master had are shown until they link, or the moment is over."""
+    told = view_of(status("slave", proxies=many(3)))
+    own = view_of(status(proxies=many(1)))
+    seen = with_those_on_their_way(own, told)
+    assert [(each.id, each.health.words) for each in seen.proxies] == [
+        ("p1", "equal"), ("p2", "on its way"), ("p3", "on its way"),
+    ]  # fmt: skip
+    assert seen.proxies_total == 3
+    slave = view_of(status("slave", proxies=[]))
+    assert with_those_on_their_way(own, None) == own and with_those_on_their_way(slave, told) == slave
+    crowd = view_of(status("slave", proxies=many(view.PROXIES_SHOWN_MAX + 1)))
+    others = [{**each, "id": f"q{each['id']}"} for each in many(view.PROXIES_SHOWN_MAX)]
+    assert with_those_on_their_way(own, crowd) == own
+    assert with_those_on_their_way(own, view_of(status("slave", proxies=others))) == own
 
 
 def test_in_words_everything_is_said() -> None:
