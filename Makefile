@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 PREFIX ?= /opt/authagent
-.PHONY: help demo test check fuzz mutants bench campaign docs install clean
+# Tests that start no agent: they may share the cores. The others have the machine to themselves.
+PURE := $(addprefix tests/,authagent/core fuzz laws models mutation protocol proxyagent/core scenarios simulation \
+	smallscope spec wire)
+.PHONY: help demo test check simulate fuzz mutants bench campaign docs install clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -15,12 +18,17 @@ test: .venv/ready  ## every test; installs the Debian components they need when 
 	@echo "All tests: 5 to 9 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python tests/node_packages.py
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=auto $(PURE)
+	@$(BIN)/pytest $(PURE:%=--ignore=%)
 
 check: .venv/ready  ## lint, types and import contracts (half a minute)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+simulate: .venv/ready  ## 2,000 runs of 300 simulated seconds, then every seeded bug (10 minutes on two cores)
+	@$(BIN)/python -m tests.simulation run --runs 2000
+	@$(BIN)/python -m tests.simulation bugs
 
 fuzz: .venv/ready  ## a million hostile inputs; more: .venv/bin/python -m tests.fuzz --inputs N --seed S
 	@$(BIN)/python -m tests.fuzz
