@@ -2,11 +2,12 @@
 
 from tests.campaign.haproxy_servers import make_haproxy
 from tests.campaign.redis_servers import make_redis
+from tests.campaign.report import OURS
 from tests.campaign.run import Contender
 from tests.system.harness import make_site
 
 PAIR = Contender(
-    "authagent",
+    OURS,
     "two agents, each with its own disk, links under TLS; acknowledged means level `site`",
     ("agent1", "agent2"),
     make_site,

@@ -3,11 +3,12 @@
 Rules of this file:
 
 - The section is written from the JSON alone, between its two marks; the rest of the page is not touched.
-- A result replaces the earlier one of the same contender. Nothing that broke is left out.
+- A result replaces the earlier one of the same contender and seed. Nothing that broke is left out.
 - A percentile is a value that was measured.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.system.processes import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- real faults: written by tests/campaign/report.py from docs/reliability/real-faults.json -->"
+OURS = "authagent"
 END = "<!-- the end of the real faults -->"
 
 _SECTION = """\
@@ -27,12 +29,16 @@ _SECTION = """\
 
 ## Real faults, side by side
 
-Written by `make campaign`; do not edit. Real processes, each node in a network namespace of its own, on one machine
-that did much else at the time: figures of a busy machine. Every contender was given the same script: three proxies log
-in and out at {rate} logins a second together; servers and proxies are killed with -9 (disks stay) and stopped, links
-fall silent, are reset, lose, delay and throttle packets, servers are cut off from everybody, disks fill up, clocks
-jump; first one at a time, then {at_once} at once; then all is mended, and what every proxy shows is compared with what
-was acknowledged. One round lasts two minutes and starts empty.
+Written by `make campaign JSON=docs/reliability/real-faults.json`; do not edit. Real processes, each node in a network
+namespace of its own, on one machine. Every contender was given the same script: three proxies log in and out at
+{rate} logins a second together, as far as the machine and the contender let them; servers and proxies are killed with
+-9 (disks stay) and stopped, links fall silent, are reset, lose, delay and throttle packets, servers are cut off from
+everybody, disks fill up, clocks jump; first one at a time, then {at_once} at once; then all is mended, and what every
+proxy shows is compared with what was acknowledged. One round lasts two minutes and starts empty.
+
+{remark}
+
+The pair so far: {pair_faults} real faults, {pair_logins} logins acknowledged, {pair_lost} lost, {pair_back} back.
 
 {table}
 
@@ -57,8 +63,8 @@ Faults by kind:
 
 {machine}
 
-Again: `make campaign MINUTES=15 AGAINST=all`, as root. One seed breaks the same things in the same order; the processes
-are real, so the outcome is not the same.
+Again, as root: `make campaign MINUTES=15 AGAINST=all RATE=2000`. One seed breaks the same things in the same order;
+the processes are real, so the outcome is not the same.
 
 {end}
 """
@@ -76,6 +82,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("served, p99", "served_p99_s"),
     ("equal, median of rounds", "mended_p50_s"),
     ("rounds not equal within 60 s", "not_mended"),
+    ("load average of the machine", "load_average"),
 )
 
 
@@ -111,6 +118,7 @@ def result(
         "mended_p50_s": _percentile(found.mended_s, 0.5),
         "not_mended": found.not_mended,
         "left_out": list(limits),
+        "load_average": round(os.getloadavg()[1], 1),
     }
 
 
@@ -119,11 +127,15 @@ def _percentile(values: Sequence[float], share: float) -> float | None:
 
 
 def keep(path: Path, new: Mapping[str, Any]) -> None:
-    """Put a result into the file, in the place of the earlier one of this contender."""
-    kept = json.loads(path.read_text()) if path.exists() else {"results": []}
-    results = {each["contender"]: each for each in kept["results"]} | {new["contender"]: dict(new)}
+    """Put a result into the file, in the place of the earlier one of this contender and seed.
+
+    `remark` of the file is written by hand: what was special about the machine at the time.
+    """
+    kept = json.loads(path.read_text()) if path.exists() else {"remark": "", "results": []}
+    results = {(each["contender"], each["seed"]): each for each in [*kept["results"], dict(new)]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine.describe(), "results": list(results.values())}, indent=2) + "\n")
+    everything = {"remark": kept["remark"], "machine": machine.describe(), "results": list(results.values())}
+    path.write_text(json.dumps(everything, indent=2) + "\n")
 
 
 def write_page(path: Path, page: Path = PAGE) -> None:
@@ -141,20 +153,26 @@ def write_page(path: Path, page: Path = PAGE) -> None:
 def markdown(kept: Mapping[str, Any]) -> str:
     """The section."""
     results = kept["results"]
+    pair = [each for each in results if each["contender"] == OURS]
     return _SECTION.format(
+        remark=kept["remark"],
+        pair_faults=f"{sum(each['faults'] for each in pair):,}",
+        pair_logins=f"{sum(each['logins'] for each in pair):,}",
+        pair_lost=sum(each["lost"] for each in pair),
+        pair_back=sum(each["back"] + each["resurrected"] for each in pair),
         begin=BEGIN,
         end=END,
         rate=f"{max(each['rate'] for each in results):,.0f}",
         at_once=AT_ONCE,
         table=_table(["", *(_titled(each) for each in results)], _rows(results)),
-        contenders="\n".join(f"- **{each['contender']}**: {each['about']}." for each in results),
-        faults=_table(["", *(each["contender"] for each in results)], _fault_rows(results)),
+        contenders="\n".join(dict.fromkeys(f"- **{each['contender']}**: {each['about']}." for each in results)),
+        faults=_table(["", *(_titled(each) for each in results)], _fault_rows(results)),
         machine="\n".join(f"- {name}: {value}" for name, value in kept["machine"].items()),
     )
 
 
 def _titled(one: Mapping[str, Any]) -> str:
-    return f"{one['contender']} ({one['minutes']:.0f} min)"
+    return f"{one['contender']}, seed {one['seed']}, {one['minutes']:.0f} min"
 
 
 def _rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:

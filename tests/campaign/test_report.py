@@ -34,7 +34,7 @@ def test_who_was_not_served_counts_as_waiting() -> None:
 
 
 def test_the_section_replaces_the_earlier_one_and_nothing_else(tmp_path: Path) -> None:
-    """Contenders stand side by side, the newest result of each; the page around the section stays."""
+    """Contenders stand side by side, the newest result of each seed; the page around the section stays."""
     figures, page = tmp_path / "figures.json", tmp_path / "page.md"
     page.write_text("# Reliability\n\nBefore.\n")
     keep(figures, result(PAIR, FOUND, 1, 2_000.0, 42, []))
@@ -43,10 +43,13 @@ def test_the_section_replaces_the_earlier_one_and_nothing_else(tmp_path: Path) -
     keep(figures, result(CONTENDERS["redis-3"], FOUND.plus(FOUND), 2, 2_000.0, 42, []))
     keep(figures, result(PAIR, FOUND.plus(FOUND).plus(FOUND), 3, 2_000.0, 42, []))
     write_page(figures, page)
+    keep(figures, result(PAIR, FOUND, 1, 2_000.0, 43, []))
+    write_page(figures, page)
     text = page.read_text()
     assert text.startswith("# Reliability\n\nBefore.\n")
     assert text.endswith("\nAfter.\n")
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
-    assert "| **lost** | 3 | 2 |" in text
-    assert "| logins acknowledged | 3,000 | 2,000 |" in text
-    assert "| server killed | 9 | 6 |" in text
+    assert "| **lost** | 3 | 2 | 1 |" in text
+    assert "| logins acknowledged | 3,000 | 2,000 | 1,000 |" in text
+    assert "| server killed | 9 | 6 | 3 |" in text
+    assert "20 real faults, 4,000 logins acknowledged, 4 lost" in text
