@@ -234,7 +234,7 @@ class Compare(Message):
     """Opens comparison `comparison`, and answers it: the sender's root at `cut_min`, each side once.
 
     `barriers` is the hash of the barriers and `records` the number of records the sender holds: 0 asks for a snapshot.
-    `items` is the hash of the items at the cut, empty without any (protocol.items).
+    `items` is the hash of the items at the cut; who leaves it out is of a version that knows no items.
     `since_ms` is the sender's time of the last completed comparison with this peer (0: never): the peer adds active_at
     of every record touched since. `forced` (by either side) asks for an exchange even if the roots are at different
     cuts.

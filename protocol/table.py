@@ -279,9 +279,8 @@ class Table:
         return self._digest.barriers_hash(cut_min)
 
     def items_hash(self, cut_min: int) -> bytes:
-        """The hash of the items at a cut; empty when there are none, as a peer has it that knows of none."""
-        checksum = self.items.checksum(cut_min * MINUTE_MS)
-        return checksum.to_bytes(8, "big") if checksum else b""
+        """The hash of the items at a cut, never empty: that is what a peer says that has never heard of items."""
+        return self.items.checksum(cut_min * MINUTE_MS).to_bytes(8, "big")
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 

