@@ -48,7 +48,7 @@ class Call:
 
     function: Callable[["Writer"], Any]
     done: Callable[[Any], None]
-    needs_file: bool = True
+    needs_file: bool
 
 
 @attrs.frozen

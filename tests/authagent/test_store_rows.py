@@ -1,5 +1,8 @@
 """Rows of the store: what is whole comes back, what is not is noticed."""
 
+import struct
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +55,16 @@ def test_an_empty_payload_is_a_mistake_of_ours() -> None:
     """Packing an empty payload is refused before it can be written."""
     with pytest.raises(AssertionError, match="0 bytes"):
         pack([b""])
+
+
+def test_a_row_that_was_cut_off_is_not_intact() -> None:
+    """Within the length and sum of a payload, and within the payload itself."""
+    row = pack([b"one", b"two"])
+    for end in range(len(pack([b"one"])) + 1, len(row)):
+        assert unpack(row[:end]) == ([b"one"], False)
+
+
+def test_an_empty_payload_is_damage_even_with_a_right_sum() -> None:
+    """Nobody writes one; what stands behind it cannot be trusted."""
+    empty = struct.pack(">II", 0, zlib.crc32(b"", zlib.crc32(struct.pack(">I", 0))))
+    assert unpack(pack([b"one"]) + empty + pack([b"two"])) == ([b"one"], False)

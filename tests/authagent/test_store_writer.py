@@ -16,6 +16,7 @@ class SlowFile:
 
     def __init__(self) -> None:
         self.groups: list[list[bytes]] = []
+        self.expiries_ms: list[int] = []
         self.entered = threading.Event()
         self.gate = threading.Event()
         self.error: Exception | None = None
@@ -27,6 +28,7 @@ class SlowFile:
         if self.error is not None:
             raise self.error
         self.groups.append(list(payloads))
+        self.expiries_ms.append(expires_ms)
         return sum(map(len, payloads))
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ def test_calls_keep_their_place_among_payloads(bench: Bench) -> None:
     bench.writer.put(payload(0))
     assert bench.file.entered.wait(10)
     bench.writer.put(payload(1))
-    bench.writer.put(Call(lambda writer: len(bench.file.groups), lambda answer: None))
+    bench.writer.put(Call(lambda writer: len(bench.file.groups), lambda answer: None, True))
     bench.writer.put(payload(2))
     bench.file.gate.set()
     assert [type(bench.next()).__name__ for _ in range(4)] == ["Written", "Written", "Answered", "Written"]
@@ -126,7 +128,7 @@ def test_a_call_that_raises_breaks_the_file_and_answers_with_its_error(bench: Be
     def fail(writer: Writer) -> None:
         raise OSError(5, "Input/output error")
 
-    bench.writer.put(Call(fail, lambda answer: None))
+    bench.writer.put(Call(fail, lambda answer: None, True))
     assert isinstance(bench.next(), Failed)
     answered = bench.next()
     assert isinstance(answered, Answered) and isinstance(answered.answer, OSError)
@@ -143,3 +145,20 @@ def test_stopping_writes_what_waits_first() -> None:
     assert bench.writer.join(10)
     assert sum(map(len, bench.file.groups)) == 50
     assert bench.file.closed
+
+
+def test_a_group_is_kept_until_its_last_payload_has_expired(bench: Bench) -> None:
+    """A row that counts as expired is passed over at the next start, with all that is in it."""
+    bench.writer.put(Payload(1, b"x", 5))
+    assert bench.file.entered.wait(10)
+    for position, expires_ms in ((2, 9), (3, 7)):
+        bench.writer.put(Payload(position, b"x", expires_ms))
+    bench.file.gate.set()
+    for _ in range(2):
+        bench.next()
+    assert bench.file.expiries_ms == [5, 9]
+
+
+def test_the_thread_keeps_no_process_alive() -> None:
+    """A disk that never answers must not keep an agent from ending."""
+    assert Writer(lambda news: None)._thread.daemon

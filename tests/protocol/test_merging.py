@@ -166,3 +166,13 @@ def test_barriers_beyond_the_bound_are_refused_and_counted() -> None:
     assert table.merge(barred("alice", NOW_MS - 2), NOW_MS).changed
     assert table.merge(barred("bob", NOW_MS), NOW_MS).refused == 1 and table.counts.refused_full == 1
     assert table.merge(barred("alice", NOW_MS), NOW_MS).changed and table.barrier("bob") == -1
+
+
+@pytest.mark.parametrize("sequences", [range(8), list(range(8))])
+def test_one_bad_stamp_in_a_run_is_looked_for_on_both_sides(sequences: object) -> None:
+    """A run in which only one record is past its time, and one in which only one would live too long."""
+    for expires_at in (NOW_MS - 8 * 24 * HOUR_MS, NOW_MS + 2 * OFFSET_MS + limits.LIFETIME_MS_MAX + 1):
+        made = [login(f"k{n}") for n in range(7)] + [login("bad", expires_at=expires_at)]
+        table = new_table()
+        assert table.merge(all_logged_in(sequences, made), NOW_MS).refused == 1
+        assert (table.records, table.holds("bad")) == (7, False)

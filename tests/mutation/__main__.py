@@ -1,0 +1,71 @@
+"""Mutation testing: `python -m tests.mutation [FILE...]`, every file of plan.py without an argument.
+
+Prints one line for each mutant that survives and one for each file. The exit code is 1 when one survives that
+survivors.txt does not explain, or when that list names one that does not survive; 2 when the tests fail as things are.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.mutation import runner, survivors
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.plan import PLAN
+
+ROOT = Path(__file__).parents[2]
+LIST = Path(__file__).with_name("survivors.txt")
+
+PATIENCE = 5
+"""A mutant may take so many times as long as the right code, and at least TIMEOUT_S_MIN: then it hangs."""
+
+TIMEOUT_S_MIN = 20.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="mutation testing")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="of those in tests/mutation/plan.py; all by default")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only mutants with this in their name")
+    options = parser.parse_args(arguments)
+    unknown = [file for file in options.files if file not in PLAN]
+    if unknown:
+        parser.error(f"not in tests/mutation/plan.py: {', '.join(unknown)}")
+    runner.warm_up()
+    codes = [mutate(ROOT, file, PLAN[file], LIST, only=options.only) for file in options.files or PLAN]
+    return max(codes)
+
+
+def mutate(root: Path, file: str, tests: Sequence[str], listed: Path, *, only: str = "") -> int:
+    """One file, with progress on standard output; returns 0, or what is wrong as an exit code."""
+    source = root / file
+    right = runner.run(root, source, None, tests, 600.0)
+    if right.killed:
+        print(f"{file}: its tests fail without any mutant", flush=True)
+        return 2
+    timeout_s = max(TIMEOUT_S_MIN, PATIENCE * right.seconds)
+    began_s = time.monotonic()
+    chosen = [mutant for mutant in mutants(source) if only in mutant.name]
+    survived = [mutant.name for mutant in chosen if _survives(root, source, mutant, tests, timeout_s)]
+    if only:
+        return 1 if survived else 0
+    score = survivors.judge(file, [mutant.name for mutant in chosen], survived, survivors.read(listed))
+    minutes = (time.monotonic() - began_s) / 60
+    print(f"{file}: {score.mutants} mutants, {score.percent:.1f} % noticed, {minutes:.1f} min", flush=True)
+    for name in score.unexplained:
+        print(f"  not explained in {listed.name}: {name}")
+    for name in score.stale:
+        print(f"  listed in {listed.name}, and does not survive: {name}")
+    return 0 if score.passed else 1
+
+
+def _survives(root: Path, source: Path, mutant: Mutant, tests: Sequence[str], timeout_s: float) -> bool:
+    if runner.run(root, source, mutant.code, tests, timeout_s).killed:
+        return False
+    print(f"  survives: {source.relative_to(root)}:{mutant.line} {mutant.name}", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Runs tests against a mutant: in a forked child of a warm process, so that starting costs little.
+
+Rules of this file:
+
+- The parent has imported the libraries and nothing of the project; each child imports the project anew, with the
+  mutated module in the place of the right one, runs the chosen tests and stops at the first that fails.
+- A child that hangs, or takes more memory than it should, counts as having noticed. It is a session of its own, and
+  ends with all that it started.
+- Hypothesis draws the same examples for every mutant, and does not shrink what fails.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+
+import attrs
+import hypothesis
+import pytest
+
+WARM = (
+    "_hypothesis_pytestplugin",
+    "attrs",
+    "cryptography.x509",
+    "hypothesis.strategies",
+    "msgpack",
+    "pytest_trio",
+    "sqlite3",
+    "structlog",
+    "trio.testing",
+    "trustme",
+)
+"""What a child need not import itself. It holds nothing of the project."""
+
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""The warning is about plugins that are warm."""
+
+MEMORY_BYTES_MAX = 4 << 30
+PROFILE = "mutants"
+
+
+@attrs.frozen
+class Outcome:
+    """What the tests said: `killed` by a failing test, or a hang; `seconds` it took."""
+
+    killed: bool
+    seconds: float
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, code: CodeType) -> None:
+        self._code = code
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self._code, module.__dict__)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds one module, and its code in memory."""
+
+    def __init__(self, name: str, path: Path, code: CodeType) -> None:
+        self._name, self._path, self._code = name, path, code
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=_Loader(self._code))
+
+
+def warm_up() -> None:
+    """Import what every child needs, and tell Hypothesis how hard to try."""
+    for name in WARM:
+        importlib.import_module(name)
+    hypothesis.settings.register_profile(
+        PROFILE,
+        max_examples=60,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    os.environ["HYPOTHESIS_PROFILE"] = PROFILE
+
+
+def run(root: Path, source: Path, code: CodeType | None, tests: Sequence[str], timeout_s: float) -> Outcome:
+    """The tests against the project under `root`, with `code` in the place of the module that `source` holds."""
+    began_s = time.monotonic()
+    child = os.fork()
+    if not child:
+        _child(root, source, code, tests)
+    killed = _wait(child, timeout_s)
+    return Outcome(killed, time.monotonic() - began_s)
+
+
+def _child(root: Path, source: Path, code: CodeType | None, tests: Sequence[str]) -> None:
+    """Never returns."""
+    result = 70
+    try:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        silence = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(silence, descriptor)
+        os.chdir(root)
+        sys.path.insert(0, str(root))
+        _forget_project()
+        if code is not None:
+            name = ".".join(source.relative_to(root).with_suffix("").parts)
+            sys.meta_path.insert(0, _Finder(name, source, code))
+        result = int(pytest.main([*OPTIONS, *tests]))
+    finally:
+        os._exit(result)
+
+
+def _forget_project() -> None:
+    """A child begins with nothing of the project, whatever its parent has imported."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("authagent", "protocol", "proxyagent", "tests", "conftest"):
+            del sys.modules[name]
+
+
+def _wait(child: int, timeout_s: float) -> bool:
+    """Wait for a child; True if its tests failed or did not end. All that it started is gone afterwards."""
+    descriptor = os.pidfd_open(child)
+    try:
+        ended, _, _ = select.select([descriptor], [], [], timeout_s)
+    finally:
+        os.close(descriptor)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # nothing is left of its session
+    _, status = os.waitpid(child, 0)
+    return not ended or os.waitstatus_to_exitcode(status) != 0
