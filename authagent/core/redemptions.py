@@ -262,6 +262,8 @@ class Redemptions:
 
     def _may_begin(self, item: Item | None) -> bool:
         """Whether a redemption has a chance: else nothing is looked at, counted or noted."""
+        if item is not None and item.strict and item.site != self.settings.site:
+            return False  # the agents of another site decide: two sites would be two quorums
         if self.settings.partner is None or self._slave is not None:
             return True
         if item is not None and not item.strict:

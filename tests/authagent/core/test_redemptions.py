@@ -172,3 +172,16 @@ def test_the_maker_cannot_say_more_than_the_content() -> None:
 
     assert item is not None
     assert (item.site, item.tries, [witness.id for witness in item.witnesses]) == ("lan1", (), ["authagent-1"])
+
+
+def test_what_another_site_made_is_decided_there() -> None:
+    """Strict: not now, at every agent of this site; what is not strict may be consumed at any."""
+    lone = LoneAgent()
+    for name, flags in (("strict", SINGLE_USE | STRICT), ("free", SINGLE_USE)):
+        item = Item("image", name, "alice", "lan2", NOW_MS, NOW_MS + 60_000, flags)
+        lone.table.merge(Changes(items=(item,)), NOW_MS)
+    strict = lone.step(on.ItemAsked(redemption("strict", question=2)))
+    free = lone.step(on.ItemAsked(redemption("free", question=3))) + lone.stored()
+
+    assert answers(strict) == [(2, Ruling.UNAVAILABLE)]
+    assert answers(free) == [(3, Ruling.GRANTED)]
