@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--minutes", type=float, help="as many runs as fit, instead of --runs")
     run.add_argument("--seconds", type=float, default=DURATION_S, help="simulated seconds of each run")
     run.add_argument("--first-seed", type=int, default=0)
-    run.add_argument("--processes", type=int, default=1)
+    run.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
     run.add_argument("--summary", type=Path, help="write the summary there, for `ledger`")
 
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     seeded = verbs.add_parser("bugs", help="seed each known bug, and see that a run finds it")
     seeded.set_defaults(act=_bugs)
     seeded.add_argument("--only", help="one bug, by its name")
-    seeded.add_argument("--processes", type=int, default=1)
+    seeded.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
 
     traces = verbs.add_parser("traces", help="the trace hash of each seed; equal in every process")
     traces.set_defaults(act=_traces)

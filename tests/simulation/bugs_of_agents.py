@@ -10,7 +10,6 @@ from authagent.core.acknowledgements import Ledger
 from authagent.core.commands import Command
 from authagent.core.duty import Duty
 from authagent.core.election import Election, Verdict
-from authagent.core.log import Log
 from authagent.core.peer import Peer
 from authagent.core.pulse import Pulse
 from authagent.core.replication import Replication
@@ -136,22 +135,6 @@ def nothing_relayed_to_proxies(patch: Patch) -> None:
         return [do.Relay((first,), relay.frames) for relay in relays if first in relay.links]
 
     right = patch.set(Replication, "flush", flush)
-
-
-@bug
-def cursor_of_another_log(patch: Patch) -> None:
-    """A cursor of another mastership's log is answered by a replay of this one's."""
-    patch.set(Log, "holds", lambda log, log_id, sequence: log.first - 1 <= sequence <= log.sequence and log_id > 0)
-
-
-@bug
-def replay_skips_one(patch: Patch) -> None:
-    """A replay begins behind the entry that the follower lacks first, and the heartbeat says that it has it."""
-
-    def after(log: Log, sequence: int) -> Any:
-        return right(log, sequence)[1:]
-
-    right = patch.set(Log, "after", after)
 
 
 @bug

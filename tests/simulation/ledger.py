@@ -19,12 +19,18 @@ def update(page: Path, summaries: Iterable[Path]) -> None:
     """Add one line for each summary, named by its file, and the sum of all."""
     text = page.read_text(encoding="utf-8")
     head, rest = text.split(BEGINS)
-    table, tail = rest.split(ENDS)
-    rows = {row[0]: row for row in _rows(table) if row[0] != "all"}
+    _, tail = rest.split(ENDS)
+    rows = {row[0]: row for row in rows_of(page)}
     for summary in summaries:
         row = _row(summary.stem, json.loads(summary.read_text(encoding="utf-8")))
         rows[row[0]] = row
     page.write_text(f"{head}{BEGINS}\n\n{_table([*rows.values()])}\n{ENDS}{tail}", encoding="utf-8")
+
+
+def rows_of(page: Path) -> list[list[str]]:
+    """The campaigns that stand in a page."""
+    table = page.read_text(encoding="utf-8").split(BEGINS)[1].split(ENDS)[0]
+    return [row for row in _rows(table) if row[0] != "all"]
 
 
 def _rows(table: str) -> list[list[str]]:
