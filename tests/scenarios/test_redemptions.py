@@ -9,8 +9,12 @@ from collections.abc import Iterable
 import pytest
 
 from authagent.core.redemptions import Redemptions
+from protocol.item import SINGLE_USE
 from protocol.item_acts import Redeemed, Step
+from tests.scenarios.agents import pair
 from tests.scenarios.contests import CUTTING, KILLING, History
+from tests.scenarios.proxies import ProxyProcess
+from tests.scenarios.world import EPOCH_MS, World
 
 ROUNDS = 10
 
@@ -73,3 +77,22 @@ def _forgets_claims(table, wanted, *, node, now_ms):  # type: ignore[no-untyped-
     """As item_acts.redeem, for a node that grants at once and notes nothing."""
     item = table.items.get(wanted.kind, wanted.item)
     return Redeemed(Step.REFUSED) if item is None else Redeemed(Step.GRANTED, item)
+
+
+def test_an_item_made_before_any_agent_was_found_has_its_times_put_right() -> None:
+    """Made by a proxy whose clock is 90 s ahead, it is the same item everywhere, made when it was made."""
+    world = World(1)
+    one, two = pair(world)
+    proxy = ProxyProcess(world, "p1", (one, two), wall_ahead_ms=90_000)
+    proxy.start()
+    world.run(1)
+    items = proxy.client.service.items
+    items.make_here(items.new_item("image", "alice", "early", b"", 120.0, SINGLE_USE, None, proxy.now()), proxy.now())
+    proxy.changed()
+    one.start()
+    two.start()
+    world.run(6)
+
+    made = [process.table.items.get("image", "early") for process in (one, two, proxy)]
+    assert [item.made_at - EPOCH_MS for item in made if item is not None] == [1_000] * 3
+    assert one.root == two.root == proxy.root
