@@ -55,7 +55,8 @@ The contenders:
 
 What is fair to know: the pair was built with this script, the others were not. Redis and HAProxy were spared clocks
 that jump, and HAProxy, which has no disk, full disks. What a failed attempt of their clients left in the network was
-thrown away. With HAProxy "acknowledged" means that one server has it: there is nothing stronger to ask for.
+thrown away. With HAProxy "acknowledged" means that one server has it: there is nothing stronger to ask for; a stick
+table is in memory only, so servers that are killed soon after each other, or start while they are cut off, lose it.
 
 Faults by kind:
 
