@@ -70,3 +70,49 @@ async def test_a_thread_that_hangs_does_not_hold_up_the_end() -> None:
     assert not await channel.close(0.05)
     gate.set()
     assert await channel.close(5)
+
+
+class StuckFile:
+    """A file whose commits return when the gate opens."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        self.gate = gate
+
+    def append(self, payloads: list[bytes], expires_ms: int) -> int:
+        assert self.gate.wait(20)
+        return 1
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_payload_that_waits_is_silence_too(autojump_clock: trio.testing.MockClock) -> None:
+    """Counted from the write, however long nothing happened before; over with the news of it."""
+    channel, gate = Channel(lambda news: None), threading.Event()
+    try:
+        await channel.call(lambda writer: setattr(writer, "file", StuckFile(gate)), needs_file=False)
+        await trio.sleep(100)
+        assert channel.silent_s() == 0.0
+        channel.write(1, b"x", 5)
+        await trio.sleep(7)
+        assert channel.silent_s() == pytest.approx(7)
+        gate.set()
+        await channel.call(lambda writer: None, needs_file=False)
+        await trio.sleep(50)
+        assert channel.silent_s() == 0.0
+    finally:
+        gate.set()
+        assert await channel.close(5)
+
+
+async def test_closing_waits_for_what_was_handed_over_even_when_cancelled() -> None:
+    """Whoever is cancelled while it closes leaves nothing unwritten behind."""
+    heard: list[News] = []
+    channel = Channel(heard.append)
+    channel.write(1, b"x", 5)
+    ended = False
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        ended = await channel.close(5)
+    assert ended
+    await until(lambda: heard == [Written(1, 1, 1, 0, False)])
