@@ -50,8 +50,8 @@ def check(password: str) -> None:
         raise ValueError("a password has no control characters")
 
 
-def write(path: str, password: str) -> None:
-    """Put the password's hash in place of what the file holds, mode 0600.
+def write(path: str, password: str, owner: tuple[int, int] | None = None) -> None:
+    """Put the password's hash in place of what the file holds, mode 0600; it belongs to `owner`, user and group.
 
     Raises MistakesFound, and has changed nothing, when it cannot be written. Blocks, a tenth of a second and more.
     """
@@ -60,6 +60,8 @@ def write(path: str, password: str) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="ascii") as file:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
             file.write(f"{_hashed(password)}\n")
             file.flush()
             os.fsync(descriptor)

@@ -7,12 +7,13 @@ Rules of this file:
 - What cannot change while the agent runs is named here, so that a reload can say so instead of pretending.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
 import attrs
 
-from authagent import __version__, admin_password, certificate, config, receivers
+from authagent import __version__, certificate, config, receivers
 from authagent.config import AgentSetup, Flags
 from authagent.receivers import Receiver
 from protocol import addresses, codes, secret
@@ -109,11 +110,14 @@ def read(flags: Flags, incarnation: int) -> Setup:
 
 
 def _check_password(made: AgentSetup) -> None:
-    """Off loopback the page is for those who can sign in. Raises MistakesFound. Blocks on the disk."""
+    """Off loopback the page is for those who can sign in. Raises MistakesFound. Blocks on the disk.
+
+    A file that is there and cannot be used stops no agent: the page lets nobody in then, and says so in the log.
+    """
     if not made.http:
         return
     host, _ = addresses.split(made.http)
-    if not admin_password.read(made.admin_path) and not addresses.is_loopback(host):
+    if not os.path.lexists(made.admin_path) and not addresses.is_loopback(host):
         text = f"{made.http} is not loopback, and there is no password for the status page: run authagent passwd, once"
         raise MistakesFound(made.configuration.path, [Mistake("[http] listen", text)])
 

@@ -50,6 +50,19 @@ def test_at_a_terminal_it_is_typed_twice(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "admin").exists()
 
 
+def test_the_file_is_the_agents_where_root_sets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the owner of the state folder; before there is one, and for anybody else, it is one's own."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.fchown", lambda descriptor, *owner: given.append(owner))
+    for uid, state in ((0, "state"), (0, "none"), (1_000, "state")):
+        monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+        (tmp_path / "state").mkdir(exist_ok=True)
+        passwd.run(Flags(state_dir=str(tmp_path / state)), around(tmp_path))
+    status = (tmp_path / "state").stat()
+    assert given == [(status.st_uid, status.st_gid)]
+
+
 def test_a_short_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line that says what would do, and nothing is written."""
     monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
