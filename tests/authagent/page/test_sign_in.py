@@ -5,7 +5,8 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-import trio.testing
+from starlette.requests import Request
+from starlette.responses import Response
 
 from authagent import admin_password
 from authagent.page import attempts, sign_in
@@ -69,6 +70,17 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites(tmp_path: Path, f
         for part in ("authagent=", "HttpOnly", "SameSite=strict", "Path=/", "Max-Age=28800"):
             assert part in cookie
         assert "Secure" not in cookie  # plain HTTP on loopback
+
+
+def test_under_tls_the_cookie_is_bound_to_this_host() -> None:
+    """Sent over TLS only, under a name that no other host of the domain can set."""
+    scope = {"type": "http", "scheme": "https", "server": ("10.1.0.11", 9080), "path": "/", "headers": []}
+    request, response = Request(scope), Response()
+    name = sign_in._cookie(request)
+    sign_in._set_cookie(response, request, name, "x")
+    assert name.startswith("__Host-")
+    assert all(part in response.headers["set-cookie"] for part in ("Secure", "Path=/", "HttpOnly", "SameSite=strict"))
+    assert "Domain" not in response.headers["set-cookie"]
 
 
 async def test_forms_that_are_not_ours_do_nothing(tmp_path: Path, fast: list[str]) -> None:
