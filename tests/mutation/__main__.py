@@ -52,7 +52,12 @@ def mutate(root: Path, file: str, tests: Sequence[str], listed: Path, *, only: s
         return 1 if survived else 0
     score = survivors.judge(file, [mutant.name for mutant in chosen], survived, survivors.read(listed))
     minutes = (time.monotonic() - began_s) / 60
-    print(f"{file}: {score.mutants} mutants, {score.percent:.1f} % noticed, {minutes:.1f} min", flush=True)
+    explained = len(score.survived) - len(score.unexplained)
+    print(
+        f"{file}: {score.mutants} mutants, {explained} explained, of the others {score.percent:.1f} % noticed "
+        f"(of all {score.percent_of_all:.1f} %), {minutes:.1f} min",
+        flush=True,
+    )
     for name in score.unexplained:
         print(f"  not explained in {listed.name}: {name}")
     for name in score.stale:

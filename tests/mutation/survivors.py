@@ -52,7 +52,13 @@ class Score:
 
     @property
     def percent(self) -> float:
-        """Killed of all, the listed survivors counted as what they are: survivors."""
+        """Noticed, of all but those that are explained: the mutation score as it is usually reckoned."""
+        asked = self.mutants - len(self.survived) + len(self.unexplained)
+        return 100.0 * (self.mutants - len(self.survived)) / asked if asked else 100.0
+
+    @property
+    def percent_of_all(self) -> float:
+        """Noticed, the explained survivors counted as what they are: survivors."""
         return 100.0 * (self.mutants - len(self.survived)) / self.mutants if self.mutants else 100.0
 
     @property

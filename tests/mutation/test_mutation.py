@@ -87,8 +87,10 @@ def test_a_listed_mutant_that_does_not_survive_is_told() -> None:
     """The list says what is so now, and survivors count as what they are."""
     listed = [survivors.Survivor("a.py", "x", "why"), survivors.Survivor("a.py", "y", "why")]
     score = survivors.judge("a.py", ["x", "y", "z", "w"], ["x"], listed)
-    assert (score.stale, score.unexplained, score.passed, score.percent) == (("y",), (), False, 75.0)
-    assert survivors.judge("a.py", ["x", "y"], ["x", "y"], listed).passed
+    assert (score.stale, score.unexplained, score.passed, score.percent_of_all) == (("y",), (), False, 75.0)
+    both = survivors.judge("a.py", ["x", "y", "z", "w"], ["x", "y"], listed)
+    assert (both.passed, both.percent, both.percent_of_all) == (True, 100.0, 50.0)
+    assert survivors.judge("a.py", ["x", "z"], ["z"], listed[:0]).percent == 50.0
 
 
 def test_the_list_of_survivors_can_be_read() -> None:
