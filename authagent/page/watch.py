@@ -70,10 +70,14 @@ class Watch:
         return self._parts
 
     def _what_matters(self) -> object:
-        """Differs when something has happened that nobody should wait a second for."""
-        agent = self.server.agent
-        links = frozenset((peer.kind, peer.id, peer.equal, peer.role) for peer in agent.peers)
-        return (agent.election.role, agent.election.term, agent.election.split, links, self._told_s)
+        """Differs when something has happened that nobody should wait a second for.
+
+        Whether a proxy is equal is not among it: under load that changes all the time, and two thousand may be linked.
+        """
+        agent, partner = self.server.agent, self.server.agent.peers.partner
+        links = frozenset((peer.kind, peer.id) for peer in agent.peers)
+        pair = None if partner is None else (partner.role, partner.equal)
+        return (agent.election.role, agent.election.term, agent.election.split, pair, links, self._told_s)
 
     def _view(self, status: dict[str, Any]) -> View:
         told = self._told if trio.current_time() - self._told_s < TOLD_FOR_S else None
