@@ -19,6 +19,12 @@ def find_library() -> str:
     return next((path for folder in FOLDERS if Path(path := f"{folder}/{LIBRARY}").exists()), "")
 
 
+def clear_up(pid: int) -> None:
+    """Remove what libfaketime has shared between a process and its children: a killed one leaves it behind."""
+    for path in Path("/dev/shm").glob(f"*faketime_*_{pid}"):
+        path.unlink(missing_ok=True)
+
+
 class Clocks:
     """One clock for each node, right at first."""
 

@@ -16,6 +16,8 @@ from typing import Any
 import attrs
 import trio
 
+from tests.system.clocks import clear_up
+
 ROOT = Path(__file__).resolve().parents[2]
 
 _POLL_S = 0.02
@@ -95,6 +97,8 @@ class Process:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            if self.environment:
+                clear_up(self._process.pid)
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
