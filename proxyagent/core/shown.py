@@ -86,9 +86,12 @@ class Shown:
         seen_ms = now_ms - max(0, int((now.monotonic_s - session.seen_s) * 1000))
         self._table.touch(session.login_id, seen_ms)
         if now.monotonic_s >= session.due_s:
+            unsettled = not session.quiet_until_s
             self._outbox.put_touch(session.origin, session.sequence, seen_ms)
             session.seen_s = 0.0
             self.settle(session, now, now_ms)
+            if unsettled:  # it may have ended since it was seen: the next look-up judges it
+                session.quiet_until_s = 0.0
 
     def slept(self, before: Now, now: Now) -> None:
         """Between two readings the machine may have been suspended: what was seen by then is older than it looks."""

@@ -41,6 +41,20 @@ def test_touches_are_coalesced_and_the_last_one_counts() -> None:
     assert abs(record.active_at - last_ms) <= 20
 
 
+def test_reporting_what_was_seen_makes_no_ended_session_quiet() -> None:
+    """Seen in a quiet time and then logged out: when the interval is over and that is reported, it is not shown."""
+    bench = served()
+    session = bench.login("10.0.0.1", idle_timeout_s=60)
+    session.seen_s = bench.now.monotonic_s  # as a look-up in the quiet time does
+    bench.logout(user="alice")
+    for _ in range(7):
+        bench.run_s(1.0)
+        bench.hear(bench.heartbeat(echo=True))
+    assert not session.seen_s, "it has been reported"
+    assert session.quiet_until_s <= bench.now.monotonic_s, "a look-up has to think about it"
+    assert bench.lookup("10.0.0.1") is None
+
+
 def test_a_suspended_machine_makes_nobody_younger() -> None:
     """What was seen just before the machine slept for an hour is an hour old afterwards, and the session idle."""
     bench = served()
