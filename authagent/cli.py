@@ -285,6 +285,14 @@ def switch(options: Options, /, timeout: float, as_json: bool) -> int:
     return verbs.switch(options, within_s=timeout, as_json=as_json)
 
 
+@cli.group(cls=VerbGroup, no_args_is_help=False, epilog="Example: authagent code create gfield")
+def code() -> None:
+    """One-time codes by which a user's device is provisioned."""
+
+
+code_cli.add_to(code)
+
+
 @cli.command(epilog="Example: authagent explain 10.3.4.5")
 @click.argument("key_or_user", metavar="KEY|USER")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -294,14 +302,6 @@ def explain(options: Options, /, key_or_user: str, as_json: bool) -> int:
     from authagent import verbs
 
     return verbs.explain(options, key_or_user, as_json=as_json)
-
-
-@cli.group(cls=VerbGroup, no_args_is_help=False, epilog="Example: authagent code create gfield")
-def code() -> None:
-    """One-time codes by which a user's device is provisioned."""
-
-
-code_cli.add_to(code)
 
 
 @cli.command(epilog="Example: authagent reload")
