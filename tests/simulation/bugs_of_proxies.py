@@ -38,6 +38,20 @@ def look_ups_stay_quiet(patch: Patch) -> None:
 
 
 @bug
+def quiet_again_after_its_end(patch: Patch) -> None:
+    """Reporting what was seen makes a session quiet that has ended since: found by this simulation, and fixed."""
+
+    def settle_seen(shown: Shown, session: Any, now: Now, now_ms: int) -> None:
+        seen_s, quiet_until_s = session.seen_s, session.quiet_until_s
+        session.quiet_until_s = quiet_until_s or -1.0
+        right(shown, session, now, now_ms)
+        if session.quiet_until_s == -1.0 and (not seen_s or session.seen_s):
+            session.quiet_until_s = quiet_until_s
+
+    right = patch.set(Shown, "settle_seen", settle_seen)
+
+
+@bug
 def last_touch_dropped(patch: Patch) -> None:
     """Activity within an interval of the last report is never reported."""
 
@@ -81,20 +95,6 @@ def barrier_before_the_first_link_lost(patch: Patch) -> None:
         right(cache, delta_ms)
 
     right = patch.set(Cache, "fix_times", fix_times)
-
-
-@bug
-def time_known_too_early(patch: Patch) -> None:
-    """A round trip measured before the agent kept time passes for one: found by this simulation, and fixed."""
-
-    def keep_time(conversation: Conversation, cluster_ms: int, now: Now) -> bool:
-        sample, cache = conversation.estimator.best, conversation._cache
-        if sample is not None and sample.cluster_ms is None and not cache.clock.is_set:
-            cache.fix_times(0)
-            return True
-        return bool(right(conversation, cluster_ms, now))
-
-    right = patch.set(Conversation, "_keep_time", keep_time)
 
 
 # -- the outbox --------------------------------------------------------------------------------------------------

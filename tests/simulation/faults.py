@@ -135,6 +135,27 @@ def split(cast: Cast, at_s: float) -> Iterator[Step]:
 
 
 @fault
+def lonely_login(cast: Cast, at_s: float) -> Iterator[Step]:
+    """In a split one proxy has one agent to itself: somebody logs in there, and the proxy dies before it heals."""
+    if len(cast.agents) < 2:
+        return
+    one, two = cast.dice.sample(cast.agents, 2)
+    lonely = cast.dice.choice(cast.proxies)
+    split_s = cast.dice.choice((3.0, 9.0))
+    for a, b in ((one, two), (two, one), (lonely, two), (two, lonely)):
+        yield Step(at_s, "silence", (a, b))
+    for proxy in cast.proxies:
+        if proxy != lonely:
+            yield Step(at_s, "refuse", (proxy, one))
+    for part in (0.6, 0.8):
+        yield Step(at_s + part * split_s, "login", (lonely, cast.dice.randrange(2), cast.dice.randrange(2)))
+    yield Step(at_s + split_s, "kill", (lonely,))
+    yield Step(at_s + split_s + 0.1, "heal", (one, two))
+    yield Step(at_s + split_s + cast.dice.choice((1.0, 5.0)), "heal_all")
+    yield Step(at_s + split_s + 5.0, "start", (lonely,))
+
+
+@fault
 def storm(cast: Cast, at_s: float) -> Iterator[Step]:
     """The way between two fails again and again a moment after they have found each other."""
     a, b = cast.agents if len(cast.agents) == 2 and cast.dice.random() < 0.7 else cast.two()

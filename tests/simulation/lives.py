@@ -102,6 +102,18 @@ class Act:
     made: tuple[Life, ...] = ()
     ended: tuple[Life, ...] = ()
 
+    def acknowledge(self, disks: dict[AgentProcess, int]) -> None:
+        """It is at level site, on these disks."""
+        if self.what.batch == self.batch:
+            self.witness.disks = disks
+            return
+        made, ended = self.acknowledged
+        anew = Witness(self.witness.proxy, self.witness.generation, disks)
+        for life in made:
+            life.made = anew
+        for life in ended:
+            life.ends.append(anew)
+
     @property
     def acknowledged(self) -> tuple[tuple[Life, ...], tuple[Life, ...]]:
         """The logins made and ended of which the acknowledgement speaks."""

@@ -74,7 +74,7 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
     choose = dice.choice
     sites = choose((1, 1, 1, 1, 1, 1, 1, 2))
     agents = tuple(choose((2, 2, 2, 2, 2, 2, 1)) for _ in range(sites))
-    proxies = tuple(choose((1, 2, 3, 3, 4) if sites == 1 else (1, 2)) for _ in range(sites))
+    proxies = tuple(choose((1, 2, 2, 3, 3) if sites == 1 else (1, 2)) for _ in range(sites))
     names = [f"s{site}{kind}" for site in range(1, sites + 1) for kind in ("a1", "a2", "p1", "p2", "p3")]
     mixed = dice.random() < 0.08
     on = [kind for kind in FAULTS if dice.random() < 0.55] or [choose(list(FAULTS))]
@@ -86,7 +86,7 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
         proxies=proxies,
         keys=choose((2, 4, 6, 12)),
         users=choose((2, 4, 6)),
-        heartbeat_s=choose((0.2, 0.5, 1.0, 2.0, 2.0)),
+        heartbeat_s=choose((0.2, 0.5, 1.0, 2.0, 2.0, 2.0)),
         idle_timeout_s=choose(IDLE_TIMEOUTS_S),
         lifetime_s=choose(LIFETIMES_S),
         delay_s=choose((0.0002, 0.0005, 0.004, 0.03)),
@@ -95,7 +95,7 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
         clock_bound_ms=choose(CLOCK_BOUNDS_MS),
         proxy_clock_ms=choose(PROXY_CLOCKS_MS),
         drift=choose((0.0, 0.0, 1e-5, 2e-4)),
-        act_every_s=choose((0.5, 1.5, 3.0)),
+        act_every_s=choose((0.7, 1.5, 3.0)),
         fault_every_s=choose((0.7, 1.5, 3.0, 6.0)),
         as_bytes=dice.random() < 0.15,
         dialects=tuple((name, choose(("ours", "newer", "older"))) for name in names) if mixed else (),

@@ -29,6 +29,9 @@ from tests.simulation.proxies import ProxyProcess
 ROUNDING_S = 1.0
 """Added to what clocks may differ, wherever a time is judged: clocks are cut to milliseconds, upkeep takes a second."""
 
+UPKEEP_S = 1.2
+"""A proxy that has slept notices it within a second; until then a quiet session is shown without a thought."""
+
 CROSSING_S = 0.5
 """For so long, besides what clocks differ, a logout may cross a login that was made elsewhere."""
 
@@ -157,6 +160,8 @@ class Oracle:
             raise Broken("ghost", f"{where}, which was ended there")
         if state_of(proxy.table, login_id) != State.ALIVE:
             raise Broken("ghost", f"{where}, which it knows to be ended")
+        if now_s < proxy.resumed_s + UPKEEP_S:
+            return
         if now_s > life.expires_s + self.doubt_s:
             raise Broken("ghost", f"{where}, which expired {now_s - life.expires_s:.1f} s ago")
         if now_s > life.last_s + self.options.idle_timeout_s + self.doubt_s:
@@ -212,7 +217,7 @@ class Oracle:
             if agent.disk.number == number:
                 agent.disk.facts.refresh(agent.disk.content)
         for act in done:
-            act.witness.disks = disks
+            act.acknowledge(disks)
             self._check_stored(act, disks)
 
     def _check_stored(self, act: Act, disks: dict[AgentProcess, int]) -> None:

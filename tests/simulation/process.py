@@ -50,6 +50,7 @@ class Process:
         self.reads_every_s = 0.0
         self.dirty: list[Lane] = []
         self.dice: random.Random = random.Random()
+        self.resumed_s = -math.inf
         self._paused_s = 0.0
         self._suspended = False
         self._inbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
@@ -137,6 +138,7 @@ class Process:
         if self._suspended:
             self.clock.slept(slept_s)
         self.paused_until_s = -math.inf
+        self.resumed_s = self.loop.now_s
         self.resumed(slept_s)
         waiting, self._inbox = self._inbox, deque()
         if self.dice.random() < 0.5:

@@ -70,7 +70,13 @@ class ProxyProcess(Process):
         return ended
 
     def lookup(self, key: str, *, touch: bool) -> Session | None:
-        """Who is shown under a key; with `touch` this is activity."""
+        """Who is shown under a key; with `touch` this is activity. A quiet session needs no thought, as in agent.py."""
+        session = self.client.cache.shown.sessions.get(key)
+        now_s = self.now().monotonic_s
+        if session is not None and now_s < session.quiet_until_s:
+            if touch:
+                session.seen_s = now_s
+            return session
         self.client.notice_pause(self.now())
         session = self.client.cache.lookup(key, self.now(), touch=touch)
         if touch:
