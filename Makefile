@@ -15,7 +15,7 @@ demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrat
 	@$(BIN)/authagent demo
 
 test: .venv/ready  ## every test; installs the Debian components they need when root
-	@echo "All tests: 5 to 9 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
+	@echo "All tests: 8 to 12 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python tests/node_packages.py
 	@$(BIN)/pytest --numprocesses=auto $(PURE)
