@@ -83,7 +83,7 @@ async def test_a_mistake_in_reading_one_link_costs_that_link(tmp_path: Path, mon
 async def test_a_mistake_in_dialling_is_a_failed_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent serves when its attempts are used up, as if nobody had answered."""
 
-    async def broken(*arguments: Any) -> Link:
+    async def broken(*arguments: Any, **options: Any) -> Link:
         raise KeyError("a bug")
 
     monkeypatch.setattr(server_module, "dial", broken)

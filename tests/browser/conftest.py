@@ -106,7 +106,7 @@ async def answers(address: str, agent: Agent) -> object:
     return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """Two agents with pages and a password, and two proxies; all is equal. The last test kills the master."""
     folder, made, ready, over = tmp_path_factory.mktemp("site"), list[Shown](), threading.Event(), trio.Event()
@@ -146,7 +146,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         raise failed[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
     program = shutil.which("chromium")

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 DEMO_S_MAX = 60.0
 FIRST_RESULT_S_MAX = 5.0
-STEPS = 11
+STEPS = 13
 
 
 @pytest.fixture
