@@ -19,10 +19,10 @@ from tests.simulation import bugs_of_agents, bugs_of_proxies, bugs_of_tables
 from tests.simulation.run import play
 from tests.simulation.switchboard import BUGS, seeded
 
-RUNS_MAX = 400
+RUNS_MAX = 300
 """Seeds tried before a bug counts as not found."""
 
-HUNT_S = 120.0
+HUNT_S = 180.0
 """Simulated seconds of one hunting run."""
 
 FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables)

@@ -7,6 +7,7 @@ from typing import Any
 
 from protocol.messages import Message
 from protocol.stamp import Now
+from proxyagent.core import cache
 from proxyagent.core.cache import Cache
 from proxyagent.core.client import Client
 from proxyagent.core.conversation import Conversation
@@ -52,18 +53,6 @@ def quiet_again_after_its_end(patch: Patch) -> None:
 
 
 @bug
-def last_touch_dropped(patch: Patch) -> None:
-    """Activity within an interval of the last report is never reported."""
-
-    def look_after(shown: Shown, now: Now, now_ms: int) -> None:
-        for session in shown.sessions.values():
-            session.seen_s = 0.0
-        right(shown, now, now_ms)
-
-    right = patch.set(Shown, "look_after", look_after)
-
-
-@bug
 def suspend_makes_younger(patch: Patch) -> None:
     """What was seen before the machine was suspended counts as seen after it: found by this simulation, and fixed."""
     patch.set(Shown, "slept", lambda shown, before, now: None)
@@ -79,22 +68,7 @@ def touches_not_reported(patch: Patch) -> None:
 def times_not_fixed(patch: Patch) -> None:
     """What was stamped before the master's time was known is reported as it was stamped."""
 
-    def fix_times(cache: Cache, delta_ms: int) -> None:
-        cache.outbox.release(lambda changes: changes)
-        right(cache, delta_ms)
-
-    right = patch.set(Cache, "fix_times", fix_times)
-
-
-@bug
-def barrier_before_the_first_link_lost(patch: Patch) -> None:
-    """A logout of a user before the first link is kept to oneself: its barrier never gets into the own table."""
-
-    def fix_times(cache: Cache, delta_ms: int) -> None:
-        cache._provisional_barriers.clear()
-        right(cache, delta_ms)
-
-    right = patch.set(Cache, "fix_times", fix_times)
+    patch.set(cache, "shifted", lambda changes, *how: changes)
 
 
 # -- the outbox --------------------------------------------------------------------------------------------------
@@ -111,17 +85,6 @@ def lost_is_acknowledged(patch: Patch) -> None:
         return level
 
     right = patch.set(Outbox, "reached", reached)
-
-
-@bug
-def lost_is_not_compared(patch: Patch) -> None:
-    """A full outbox is emptied, and no comparison makes up for it."""
-
-    def shed(outbox: Outbox) -> None:
-        right(outbox)
-        outbox.lost = False
-
-    right = patch.set(Outbox, "_shed", shed)
 
 
 @bug

@@ -18,7 +18,7 @@ from tests.simulation.speech import Dialect
 LIFETIMES_S = (3_600, 3_600, 150, 45)
 """The shorter ones end within a run, so that records are forgotten and tombstones dropped."""
 
-IDLE_TIMEOUTS_S = (1_800, 300, 60)
+IDLE_TIMEOUTS_S = (1_800, 60, 60)
 CLOCK_BOUNDS_MS = (0, 50, 400, 800)
 """How wrong an agent's clock may be: of two together less than the 2 s for which they would refuse each other."""
 

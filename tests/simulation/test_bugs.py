@@ -9,19 +9,21 @@ from tests.simulation.switchboard import BUGS, seeded
 QUICK = {
     "acknowledged_from_memory": "false",
     "acknowledged_without_the_slave": "false",
-    "slave_stores_in_memory": "false",
     "updates_not_stored": "false",
-    "nothing_relayed_to_proxies": "false",
-    "bulk_not_stored": "split",
     "slave_never_compares": "unequal",
-    "yields_and_acknowledges": "stale",
+    "stale_term": "term",
+    "nobody_yields": "split",
+    "never_unsure": "stale",
+    "no_tombstone": "lost",
+    "look_ups_stay_quiet": "ghost",
+    "idle_from_login": "early",
 }
 """Bugs that are found soon, and the promise that each breaks."""
 
 
 def test_there_are_enough_bugs() -> None:
-    """Sixty and more; `make simulate` hunts them all."""
-    assert len(BUGS) >= 60 and bugs.FILES
+    """More than fifty; `make simulate` hunts them all."""
+    assert len(BUGS) > 50 and bugs.FILES
 
 
 @pytest.mark.slow
