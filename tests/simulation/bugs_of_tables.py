@@ -178,24 +178,6 @@ def login_supersedes_nobody(patch: Patch) -> None:
 
 
 @bug
-def login_stamped_by_the_clock(patch: Patch) -> None:
-    """A new login is stamped by the clock alone, and not after what is known where it is made."""
-
-    def login(table: Table, key: str, user: str, **more: Any) -> Any:
-        done = right(table, key, user, **more)
-        if done.record is None:
-            return done
-        (run,) = done.changes.logins
-        at, lifetime_ms = more["now_ms"], more["lifetime_ms"]
-        run = attrs.evolve(run, login_at=[at], expires_at=[at + lifetime_ms])
-        made = done.record.login._replace(login_at=at, expires_at=at + lifetime_ms)
-        record = attrs.evolve(done.record, login=made, active_at=at)
-        return attrs.evolve(done, record=record, changes=attrs.evolve(done.changes, logins=(run,)))
-
-    right = patch.set(acts, "login", login)
-
-
-@bug
 def logout_of_the_shown_only(patch: Patch) -> None:
     """A logout of a key ends the session that is shown, and not what else is held under the key."""
 

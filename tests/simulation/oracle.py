@@ -88,6 +88,9 @@ class Oracle:
             self._check_ghost(proxy, known, session.login_id)
             known.seen(proxy, now_s)
             return
+        self.checks["wins"] += 1
+        if proxy.shown_under(key) != session.login_id:
+            raise Broken("wins", f"{proxy.name} has just logged in {user}@{key}, and does not show it")
         witness = seen_by(proxy)
         life = Life(session.login_id, key, user, witness, now_s, now_s + self.options.lifetime_s, now_s)
         life.seen(proxy, now_s)
@@ -113,6 +116,9 @@ class Oracle:
             keys = frozenset(life.key for life in site.lives.values() if life.user == user)
         candidates = {record.login_id for each in keys for record in table.held(each)}
         ended = proxy.logout(key, user)
+        left = proxy.table.held(key) if key is not None else proxy.table.held_of(user or "")
+        if left:
+            raise Broken("back", f"{proxy.name} has just logged out {key or user}, and left {left[0].login_id}")
         gone = {login_id for login_id in candidates if state_of(table, login_id) != State.ALIVE}
         witness = seen_by(proxy)
         lives = self._end(site, gone, witness)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from protocol.errors import Code
 from protocol.messages import Message
+from protocol.session import LoginId
 from protocol.table import Table
 from proxyagent.core import commands as do
 from proxyagent.core import events as on
@@ -53,6 +54,11 @@ class ProxyProcess(Process):
     @property
     def table(self) -> Table:
         return self.client.cache.table
+
+    def shown_under(self, key: str) -> LoginId | None:
+        """Whom the table shows under a key; asking changes nothing."""
+        view = self.table.view(key, self.client.cache.clock.now_ms(self.now()))
+        return None if view is None else view.login_id
 
     def login(self, key: str, user: str) -> Session:
         """Log a user in. The process must be active, here and below."""
