@@ -63,6 +63,8 @@ class Verdict:
                 if now_s < life.expires_s - self._oracle.doubt_s:
                     for state in {state_of(table, life.login_id) for table in _tables(site)}:
                         self._judge_life(life, state)
+            if len({frozenset(table.barriers()) for table in _tables(site)}) > 1:
+                raise Broken("unequal", "tables hold different barriers, though their digests are equal")
             self._judge_barriers(site, now_s)
             for key in site.by_key:
                 self._judge_key(site, key, now_s)
