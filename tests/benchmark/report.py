@@ -20,6 +20,7 @@ _PAGE = """\
 Written by `make bench`; do not edit. Each budget (DESIGN section 10) is measured beside its peer in the same run: a
 real Redis with one replica and three Sentinels, used through redis-py with hiredis, doing the same job on the same
 machine. A ratio is ours divided by the peer's. How each row is measured stands in `tests/benchmark/rows/`.
+Rows may come from several runs (`--update`), each figure and its peer's from the same.
 
 {machine}
 
@@ -50,6 +51,19 @@ def as_json(figures: Sequence[Figure], machine: Mapping[str, str]) -> str:
     """The same for programs."""
     rows = [{**attrs.asdict(figure), "ratio": figure.ratio} for figure in figures]
     return json.dumps({"machine": dict(machine), "figures": rows}, indent=2) + "\n"
+
+
+def from_json(page: str) -> list[Figure]:
+    """The figures of a page, back from as_json."""
+    rows = json.loads(page)["figures"]
+    return [Figure(**{name: value for name, value in row.items() if name != "ratio"}) for row in rows]
+
+
+def updated(before: Sequence[Figure], later: Sequence[Figure]) -> list[Figure]:
+    """The figures of a page with those measured later in their places, new ones behind."""
+    found = {(figure.what, figure.unit): figure for figure in before}
+    found.update({(figure.what, figure.unit): figure for figure in later})
+    return list(found.values())
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

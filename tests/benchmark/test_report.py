@@ -38,6 +38,17 @@ def test_the_json_holds_the_figures_as_numbers() -> None:
     assert [figure["met"] for figure in read["figures"]] == [True, False, False]
 
 
+def test_rows_measured_later_take_their_places() -> None:
+    """A figure is known by what it tells and its unit; the others stay, a new one comes behind."""
+    bytes_too = Figure("look-up", "bytes", 12.0, "-", True)
+    before = report.from_json(report.as_json([*FIGURES, bytes_too], MACHINE))
+    again = Figure("look-up", "us", 0.75, "<= 0.5 us", False, 50.0, "Redis GET")
+    new = Figure("cookie", "1/s", 9.0, "-", True)
+
+    assert before == [*FIGURES, bytes_too]
+    assert report.updated(before, [again, new]) == [again, *FIGURES[1:], bytes_too, new]
+
+
 def test_percentiles_are_values_that_were_measured() -> None:
     """Nearest rank: p99 of a hundred values is the second greatest, p50 of two the lesser."""
     values = [float(value) for value in range(100, 0, -1)]
