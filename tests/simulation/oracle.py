@@ -116,9 +116,10 @@ class Oracle:
             keys = frozenset(life.key for life in site.lives.values() if life.user == user)
         candidates = {record.login_id for each in keys for record in table.held(each)}
         ended = proxy.logout(key, user)
-        left = proxy.table.held(key) if key is not None else proxy.table.held_of(user or "")
-        if left:
-            raise Broken("back", f"{proxy.name} has just logged out {key or user}, and left {left[0].login_id}")
+        left = table.held(key) if key is not None else table.held_of(user or "")
+        for record in left:  # what every table has forgotten, or is about to, can be ended no more
+            if proxy.cluster_ms < record.login.expires_at + table.kept_ms:
+                raise Broken("back", f"{proxy.name} has just logged out {key or user}, and left {record.login_id}")
         gone = {login_id for login_id in candidates if state_of(table, login_id) != State.ALIVE}
         witness = seen_by(proxy)
         lives = self._end(site, gone, witness)

@@ -55,9 +55,14 @@ class ProxyProcess(Process):
     def table(self) -> Table:
         return self.client.cache.table
 
+    @property
+    def cluster_ms(self) -> int:
+        """The time by which this proxy judges records."""
+        return self.client.cache.clock.now_ms(self.now())
+
     def shown_under(self, key: str) -> LoginId | None:
         """Whom the table shows under a key; asking changes nothing."""
-        view = self.table.view(key, self.client.cache.clock.now_ms(self.now()))
+        view = self.table.view(key, self.cluster_ms)
         return None if view is None else view.login_id
 
     def login(self, key: str, user: str) -> Session:
