@@ -5,7 +5,8 @@ Rules of this file:
 - A report is on level `master` once it is merged here, on level `site` once the own store and the counted slave's have
   what it said. With no counted slave the own store counts alone; the acknowledgement names who counted.
 - A slave counts from the end of its first comparison on this link until the link is dropped.
-- Acknowledgements are cumulative, so only the last of a batch is sent.
+- Acknowledgements are cumulative, so only the last of a batch is sent. `counted` is who counted when `site` rose last:
+  a slave that counts since then need not have what was acknowledged before.
 """
 
 from collections import deque
@@ -30,6 +31,7 @@ class Ledger:
     site: int = 0
     master_told: int = 0
     site_told: int = 0
+    counted: tuple[str, ...] = ()
     _pending: deque[Pending] = attrs.field(factory=deque)
 
     def received(self, report: int, position: int, sequence: int) -> None:

@@ -77,12 +77,14 @@ class Service:
             if peer is None:
                 del self._owed[link]
                 continue
-            ledger = peer.ledger
+            ledger, site = peer.ledger, peer.ledger.site
             own_words = peer is slave  # it never gets them back, so it cannot tell that it has stored them
             ledger.settle(self.replication.stored, None if own_words else slave_stored)
+            if ledger.site > site or not ledger.site:
+                ledger.counted = counted
             if ledger.news:
                 master, site = ledger.tell()
-                commands.append(do.Send((link,), AcknowledgementMessage(master, site, counted)))
+                commands.append(do.Send((link,), AcknowledgementMessage(master, site, ledger.counted)))
             if ledger.master == ledger.site:
                 del self._owed[link]
         return commands

@@ -64,6 +64,22 @@ def test_a_slave_that_counts_is_waited_for_and_named() -> None:
     assert room.told() == [Acknowledgement(1, 1, ("1", "2"))]
 
 
+def test_a_slave_that_counts_late_is_not_named_for_what_was_acknowledged_before() -> None:
+    """[P-24] A report was acknowledged without it; that the next one is in memory does not change this."""
+    room = Room()
+    room.enter(room.slave)
+    room.report(1, "10.0.0.1")
+    room.replication.stored = 1
+    assert room.told() == [Acknowledgement(1, 1, ("1",))]
+
+    room.service.stored(room.slave, Stored(77, 0))
+    room.report(2, "10.0.0.2")
+    assert room.told() == [Acknowledgement(2, 1, ("1",))]
+    room.replication.stored = 2
+    room.service.stored(room.slave, Stored(77, 2))
+    assert room.told() == [Acknowledgement(2, 2, ("1", "2"))]
+
+
 def test_a_slave_counts_from_its_first_word_until_it_leaves() -> None:
     """Following is not enough; and when it leaves, what waited for it waits no longer."""
     room = Room()
