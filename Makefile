@@ -3,9 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 PREFIX ?= /opt/authagent
-# Tests that start no agent: they may share the cores. The others have the machine to themselves.
-PURE := $(addprefix tests/,authagent/core fuzz laws models mutation protocol proxyagent/core scenarios simulation \
-	smallscope spec wire)
 .PHONY: help demo test check simulate fuzz mutants bench campaign docs install clean
 
 help:  ## this list
@@ -15,11 +12,10 @@ demo: .venv/ready  ## see it: agents, proxies and a user on this machine, narrat
 	@$(BIN)/authagent demo
 
 test: .venv/ready  ## every test; installs the Debian components they need when root
-	@echo "All tests: 8 to 12 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
+	@echo "All tests: 6 to 10 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python tests/node_packages.py
-	@$(BIN)/pytest --numprocesses=auto $(PURE)
-	@$(BIN)/pytest $(PURE:%=--ignore=%)
+	@$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 check: .venv/ready  ## lint, types and import contracts (half a minute)
 	@$(BIN)/ruff check .

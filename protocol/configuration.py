@@ -28,6 +28,7 @@ from protocol.sections import (
     LISTS,
     SECTIONS,
     AuthAgentEntry,
+    ClientSettings,
     ControlSettings,
     CookieSettings,
     HttpSettings,
@@ -44,6 +45,7 @@ from protocol.settings import setting
 
 __all__ = [
     "AuthAgentEntry",
+    "ClientSettings",
     "Configuration",
     "ControlSettings",
     "CookieSettings",
@@ -82,6 +84,7 @@ class Configuration:
     timing: TimingSettings = attrs.field(factory=TimingSettings)
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     http: HttpSettings = attrs.field(factory=HttpSettings)
+    client: ClientSettings = attrs.field(factory=ClientSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
     webhooks: tuple[WebhookEntry, ...] = ()

@@ -231,6 +231,28 @@ class HttpSettings:
 
 
 @attrs.frozen(kw_only=True)
+class ClientSettings:
+    """[client]: how the proxies beside `proxyagent run` recognise whose request it is."""
+
+    key: Literal["address", "cookie", "both"] = setting(
+        settings.choice("address", "cookie", "both"),
+        '"address": everybody behind one address is one user, right for forward proxies on a LAN; "cookie": the '
+        'session cookie of the login page, for reverse proxies; "both": that cookie, from that address only.',
+        default="address", bounds='"address", "cookie", "both"',
+    )  # fmt: skip
+    cookie: str = setting(
+        settings.cookie_name,
+        "The name of that cookie. The default can be set over HTTPS only, for one host only.",
+        default="__Host-login", bounds="a token of RFC 6265, up to 64",
+    )  # fmt: skip
+    trusted_proxies: tuple[str, ...] = setting(
+        settings.networks,
+        "From whom X-Forwarded-For is believed: addresses and networks of one's own proxies and switches.",
+        default=("127.0.0.0/8", "::1"), bounds='["127.0.0.0/8", "10.1.0.0/24"]',
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
 class AuthAgentEntry:
     """[[authagent]]: one agent of one site. The list is the same on every machine."""
 
@@ -313,6 +335,7 @@ SECTIONS: dict[str, type[Any]] = {
     "timing": TimingSettings,
     "limits": LimitSettings,
     "http": HttpSettings,
+    "client": ClientSettings,
 }
 """The tables of the file, in the order in which it is written."""
 

@@ -59,7 +59,9 @@ def toml(field: "attrs.Attribute[Any]") -> str:
         return str(value).lower()
     if isinstance(value, int):
         return f"{value:_}" if value % 1000 == 0 else str(value)
-    return "[]" if value == () else f'"{value}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+    return f'"{value}"'
 
 
 def _expect(kind: type, value: Any) -> Any:
@@ -209,6 +211,15 @@ def files(most: int) -> Form:
         return names
 
     return form
+
+
+def networks(value: Any) -> tuple[str, ...]:
+    """A list of addresses and networks."""
+    given = tuple(text(each) for each in _expect(list, value))
+    for each in given:
+        if addresses.network(each) is None:
+            raise ValueError(f'"{each}": an address or a network such as "10.1.0.0/24" is expected')
+    return given
 
 
 _COOKIE_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+.^_`|~-")

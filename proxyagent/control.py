@@ -41,9 +41,10 @@ Reload = Callable[[], Awaitable[str]]
 class Control:
     """Answers requests on behalf of one agent; `handle` is the handler of protocol.io.control."""
 
-    def __init__(self, agent: ProxyAgent, reload: Reload) -> None:
+    def __init__(self, agent: ProxyAgent, reload: Reload, problems: Callable[[], list[str]]) -> None:
         self._agent = agent
         self._reload = reload
+        self._problems = problems
         self._verbs: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "status": self._status,
             "sessions": self._sessions,
@@ -77,7 +78,8 @@ class Control:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def _status(self, request: Request) -> Answer:
-        return {**attrs.asdict(self._agent.statistics()), "version": __version__}
+        figures = attrs.asdict(self._agent.statistics())
+        return {**figures, "version": __version__, "problems": self._problems()}
 
     async def _sessions(self, request: Request) -> Answer:
         found = self._agent.sessions(_text(request, "user", optional=True))

@@ -35,6 +35,8 @@ from proxyagent.config import ProxySetup
 from proxyagent.control import Control
 from proxyagent.dialling import Site, site_of
 from proxyagent.errors import ConfigurationError
+from proxyagent.integrations.adapter import keepers
+from proxyagent.integrations.catalogue import ADAPTERS
 from proxyagent.notices import NoticesLost, SessionEnded, SessionOpened
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def _open_log(setup: ProxySetup) -> ProgramLog:
 
 
 class Daemon:
-    """One process: agent, control socket, log and signals."""
+    """One process: agent, control socket, adapters, log and signals."""
 
     def __init__(self, flags: Flags, incarnation: int, setup: ProxySetup, site: Site, log: ProgramLog) -> None:
         self._flags = flags
@@ -104,6 +106,7 @@ class Daemon:
         self._manager = from_environment()
         self._telling = trio.CancelScope()
         self._http = HttpDoor(self._http_place, self._http_application, log)
+        self._adapters = keepers(ADAPTERS, lambda: self._setup)
 
     async def serve(self) -> int:
         """Run until a signal says stop."""
@@ -126,6 +129,8 @@ class Daemon:
                         nursery.start_soon(self._tell_manager)
                         nursery.start_soon(self._log_sessions)
                         nursery.start_soon(self._log_statistics)
+                        for adapter in self._adapters:
+                            nursery.start_soon(adapter.keep, self._agent, self._log)
                         async for number in signals:
                             if number != signal.SIGHUP:
                                 break
@@ -156,13 +161,18 @@ class Daemon:
     ) -> None:
         await serve_control(
             self._setup.control_path,
-            Control(self._agent, self._reload).handle,
+            Control(self._agent, self._reload, self._problems).handle,
             mode=mode,
             group=group,
             owner_uid=os.getuid(),
             log=self._log,
             task_status=task_status,
         )
+
+    def _problems(self) -> list[str]:
+        """Why a part of this process does not serve, one line each."""
+        http = [self._http.error] if self._http.error else []
+        return [*http, *(f"{each.name}: {each.error}" for each in self._adapters if each.error)]
 
     def _http_place(self) -> Place:
         certificate, key = map(self._setup.file, self._setup.configuration.http_certificate)
@@ -197,6 +207,8 @@ class Daemon:
         self._log.level = setup.configuration.logging.level
         self._agent.shell.reconfigure(site)
         self._http.reopen()
+        for adapter in self._adapters:
+            adapter.reopen()
         return "read file and secret again" + ("; the control socket moves at the next restart" if moved else "")
 
     # -- logging ---------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ def status(options: Options, *, as_json: bool) -> int:
         _print(f"{who}: served by agent {told['agent']} at {told['agent_address']}, {equal}")
     _print(f"sessions {told['sessions']}, tombstones {told['tombstones']}, outbox {told['outbox']} events")
     _print(f"digest {told['digest']}, version {told['version']}")
+    for problem in told["problems"]:
+        _print(f"problem: {problem}")
     return ExitCode.DONE
 
 

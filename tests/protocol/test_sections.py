@@ -55,8 +55,12 @@ proxy_listen = ""
 certificate = ""
 key = ""
 admin_file = "admin"
+[client]
+key = "address"
+cookie = "__Host-login"
+trusted_proxies = ["127.0.0.0/8", "::1"]
 """
-"""The file of DESIGN section 7, and [cookie] (issue 7): what a newcomer is told holds by default."""
+"""The file of DESIGN section 7, [cookie] (issue 7) and [client] (issue 4): what a newcomer is told holds by default."""
 
 
 def test_names_and_defaults_are_those_of_the_design() -> None:

@@ -18,7 +18,7 @@ class Asker:
     def __init__(self, *, administrator: bool = True) -> None:
         self.agent = FakeProxyAgent()
         self.reloads = 0
-        self._control = Control(self.agent, self._reload)
+        self._control = Control(self.agent, self._reload, list)
         self._administrator = administrator
 
     async def _reload(self) -> str:

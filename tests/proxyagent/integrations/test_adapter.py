@@ -1,0 +1,73 @@
+"""Adapters are kept serving, and keep nobody else from it."""
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from protocol.io.log import Log
+from proxyagent.agent import ProxyAgent
+from proxyagent.config import ProxySetup, load
+from proxyagent.integrations.adapter import Adapter, AdapterUnusable, Keeper
+from proxyagent.testing import FakeProxyAgent
+
+
+@attrs.define
+class Told:
+    """What was logged."""
+
+    lines: list[str] = attrs.field(factory=list)
+
+    def write(self, severity: object, event: str, values: object) -> None:
+        self.lines.append(f"{event} {values}")
+
+
+@attrs.define
+class Flaky:
+    """Fails as often as it is told to, and serves then."""
+
+    failures: list[Exception]
+    served: trio.Event = attrs.field(factory=trio.Event)
+
+    async def serve(self, agent: ProxyAgent, log: Log) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.served.set()
+        await trio.sleep_forever()
+
+
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> ProxySetup:
+    """Any setup: what an adapter makes of it is not the keeper's business."""
+    return load(id="p1")
+
+
+async def test_an_adapter_that_fails_is_one_alarm_and_tried_again(setup: ProxySetup, autojump_clock: MockClock) -> None:
+    """The same reason twice is told once; `error` holds it until the adapter is made anew without one."""
+    told = Told()
+    adapter = Flaky([AdapterUnusable("port 80 is taken"), AdapterUnusable("port 80 is taken"), OSError("x")])
+    keeper = Keeper("flaky", lambda setup: adapter, lambda: setup)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.keep, FakeProxyAgent(), Log(told.write, level=1, monotonic_s=trio.current_time))
+        await trio.sleep(1)
+        assert keeper.error == "port 80 is taken"
+        await adapter.served.wait()
+        assert [line.partition(" ")[0] for line in told.lines] == ["adapter.failed"] * 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reload_makes_an_adapter_anew(setup: ProxySetup, autojump_clock: MockClock) -> None:
+    """An adapter that the file wanted first is gone when the file wants it no more, and back when it does again."""
+    wanted: list[Adapter | None] = [Flaky([]), None, Flaky([])]
+    first, _, last = wanted
+    keeper = Keeper("flaky", lambda setup: wanted.pop(0), lambda: setup)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.keep, FakeProxyAgent(), Log(Told().write, level=1, monotonic_s=trio.current_time))
+        for each in (first, None, last):
+            if isinstance(each, Flaky):
+                await each.served.wait()
+            else:
+                await trio.testing.wait_all_tasks_blocked()
+            if each is not last:
+                keeper.reopen()
+        nursery.cancel_scope.cancel()
