@@ -15,6 +15,7 @@ test: .venv/ready  ## every test; installs the Debian components they need when 
 	@echo "All tests: 6 to 10 minutes on two cores. A part of them: $(BIN)/pytest tests/FOLDER"
 	@$(BIN)/python tests/components.py
 	@$(BIN)/python tests/node_packages.py
+	@$(BIN)/python -m tests.programs
 	@$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 check: .venv/ready  ## lint, types and import contracts (half a minute)
@@ -49,7 +50,7 @@ install:  ## both programs into PREFIX=/opt/authagent, with units, man pages, co
 	@$(PYTHON) packaging/install.py --prefix '$(PREFIX)' --destdir '$(DESTDIR)'
 
 clean:  ## remove what was built, .venv included
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .programs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: requirements.lock pyproject.toml

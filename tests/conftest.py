@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.programs import Program, require
+
 settings.register_profile("fast", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile(
     "ci",
@@ -26,6 +28,12 @@ settings.register_profile("deep", max_examples=20_000, deadline=None, print_blob
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 LEFTOVER_TIMEOUT_S = 2.0
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Where a program that comes as a wheel is, by its name; skips the test where it is missing (tests/programs)."""
+    return require
 
 
 def _children() -> set[int]:

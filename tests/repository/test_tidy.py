@@ -5,6 +5,8 @@ import getpass
 import re
 from collections.abc import Iterable
 
+import pytest
+
 from tests.repository import tree
 
 FILE_LINES_MAX = 400
@@ -157,10 +159,11 @@ def test_nothing_is_left_behind() -> None:
     )
 
 
-def test_the_lock_names_every_hash_and_no_place() -> None:
-    """Every package of requirements.lock is pinned with hashes, and no address of an index stands in it."""
-    lines = (tree.ROOT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize("lock", ["requirements.lock", "tests/programs/requirements.lock"])
+def test_the_locks_name_every_hash_and_no_place(lock: str) -> None:
+    """Every package of a lock is pinned with hashes, and no address of an index stands in it."""
+    lines = (tree.ROOT / lock).read_text().splitlines()
     packages = [line for line in lines if line and not line.startswith((" ", "#"))]
     assert len(packages) > 20
-    complain(f"requirements.lock: {line}" for line in packages if not re.fullmatch(r"[a-z0-9-]+==\S+ \\", line))
-    complain(f"requirements.lock: {line}" for line in lines if "://" in line or line.startswith("-"))
+    complain(f"{lock}: {line}" for line in packages if not re.fullmatch(r"[a-z0-9-]+==\S+ \\", line))
+    complain(f"{lock}: {line}" for line in lines if "://" in line or line.startswith("-"))

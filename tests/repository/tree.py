@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("authagent", "protocol", "proxyagent")
-NEVER = {".git", ".venv", "build", "dist", "__pycache__"}
+NEVER = {".git", ".programs", ".venv", "build", "dist", "__pycache__"}
 
 
 def pure(path: Path) -> bool:
