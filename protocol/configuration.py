@@ -23,6 +23,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from protocol import addresses, mistakes, settings
+from protocol.adapter_sections import ForwardAuthSettings
 from protocol.mistakes import Mistake, MistakesFound
 from protocol.sections import (
     LISTS,
@@ -49,6 +50,7 @@ __all__ = [
     "Configuration",
     "ControlSettings",
     "CookieSettings",
+    "ForwardAuthSettings",
     "HttpSettings",
     "LimitSettings",
     "LoggingSettings",
@@ -85,6 +87,7 @@ class Configuration:
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     http: HttpSettings = attrs.field(factory=HttpSettings)
     client: ClientSettings = attrs.field(factory=ClientSettings)
+    forward_auth: ForwardAuthSettings = attrs.field(factory=ForwardAuthSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
     webhooks: tuple[WebhookEntry, ...] = ()

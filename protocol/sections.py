@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from protocol import addresses, limits, settings
+from protocol.adapter_sections import ForwardAuthSettings
 from protocol.settings import setting
 
 _DAY_S = 86_400.0
@@ -336,6 +337,7 @@ SECTIONS: dict[str, type[Any]] = {
     "limits": LimitSettings,
     "http": HttpSettings,
     "client": ClientSettings,
+    "forward_auth": ForwardAuthSettings,
 }
 """The tables of the file, in the order in which it is written."""
 

@@ -249,6 +249,17 @@ def optional_listener(value: Any) -> str:
     return given
 
 
+def optional_door(value: Any) -> str:
+    """The path of a Unix socket, which has a slash, or HOST:PORT; or nothing."""
+    given = text(value)
+    if not given or "/" in given:
+        return given
+    try:
+        return optional_listener(given)
+    except ValueError as error:
+        raise ValueError(f"{error}; or the path of a Unix socket, with a slash in it") from None
+
+
 def web_address(value: Any) -> str:
     """An address that a POST can go to. What is wrong is said without the address, which may hold a password."""
     given = text(value)
@@ -263,6 +274,16 @@ def web_address(value: Any) -> str:
         raise ValueError("an address has no user, no #fragment, no blanks and only ASCII characters")
     if len(given) > limits.WEB_ADDRESS_BYTES_MAX:
         raise ValueError(f"an address has at most {limits.WEB_ADDRESS_BYTES_MAX} characters")
+    return given
+
+
+def optional_page(value: Any) -> str:
+    """Where a browser is sent: a path on the host that it asked for, or an address; or nothing."""
+    given = text(value)
+    if not given.startswith("/"):
+        return web_address(given) if given else ""
+    if given.startswith("//") or "\\" in given or "#" in given or " " in given or not given.isascii():
+        raise ValueError("a path has one slash in front, no #fragment, no blanks and only ASCII characters")
     return given
 
 

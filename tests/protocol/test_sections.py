@@ -59,8 +59,13 @@ admin_file = "admin"
 key = "address"
 cookie = "__Host-login"
 trusted_proxies = ["127.0.0.0/8", "::1"]
+[forward_auth]
+listen = ""
+group = ""
+mode = "0660"
+login_url = ""
 """
-"""The file of DESIGN section 7, [cookie] (issue 7) and [client] (issue 4): what a newcomer is told holds by default."""
+"""The file of DESIGN section 7, [cookie], and those of adapters: what a newcomer is told holds by default."""
 
 
 def test_names_and_defaults_are_those_of_the_design() -> None:
