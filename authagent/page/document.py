@@ -10,7 +10,7 @@ import attrs
 
 from authagent.page.assets import Assets
 from authagent.page.listing import Visitor
-from authagent.page.markup import Child, Markup, Value, element
+from protocol.io.http.markup import Child, Markup, Value, element
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from authagent.page.markup import Child, Markup, element
 from authagent.verbs import STANDS
+from protocol.io.http.markup import Child, Markup, element
 
 
 def explanation(told: Mapping[str, Any]) -> Markup:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from authagent.admin.view import View, in_words
-from authagent.page import words
 from authagent.page.history import Curve
-from authagent.page.markup import Markup, element
 from authagent.page.picture import pictures
+from protocol.io.http import words
+from protocol.io.http.markup import Markup, element
 
 CURVE_WIDTH, CURVE_HEIGHT = 120.0, 34.0
 CURVE_POINTS_MIN = 12

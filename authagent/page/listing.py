@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 import attrs
 
-from authagent.page import words
-from authagent.page.markup import Child, Markup, element
+from protocol.io.http import words
+from protocol.io.http.markup import Child, Markup, element
 
 
 @attrs.frozen(kw_only=True)

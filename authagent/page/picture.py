@@ -16,7 +16,7 @@ import attrs
 
 from authagent.admin import view as seen
 from authagent.admin.view import AgentSeen, Follower, Health, View
-from authagent.page.markup import Markup, Value, element
+from protocol.io.http.markup import Markup, Value, element
 
 
 @attrs.frozen(kw_only=True)

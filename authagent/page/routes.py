@@ -21,30 +21,22 @@ from authagent.page import assets, document, listing
 from authagent.page.explanation import explanation
 from authagent.page.history import History
 from authagent.page.listing import Visitor
-from authagent.page.markup import Markup
 from authagent.page.search import QUERY_LETTERS_MAX, Search
-from authagent.page.sign_in import Gate, Refused, address_of
+from authagent.page.sign_in import Gate, address_of
 from authagent.page.watch import STREAMS_MAX, Watch
 from authagent.server import Server
 from protocol import addresses
 from protocol.io import control
 from protocol.io.control_client import ControlError
+from protocol.io.http.forms import Refused
+from protocol.io.http.markup import Markup
+from protocol.io.http.page_headers import page_headers
 
 LOGOUT_WITHIN_S = 4.0
 """Within the time that HTTP gives a request; what is pending then is named, and goes on."""
 
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-store",
-}
-"""On every answer. No Strict-Transport-Security: with the self-made certificate it would lock browsers out."""
+HEADERS = page_headers(script_src="'self'", style_src="'self'", img_src="'self'", connect_src="'self'")
+"""On every answer."""
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -10,8 +10,6 @@ Rules of this file:
 """
 
 from collections.abc import Callable
-from hmac import compare_digest
-from urllib.parse import parse_qs, urlsplit
 
 import attrs
 import trio
@@ -19,11 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from authagent import admin_password
-from authagent.page.attempts import DELAY_S, Attempts
+from authagent.page.attempts import Attempts
 from authagent.page.listing import Visitor
 from authagent.page.sign_ins import LIFETIME_S, SignIns
 from authagent.setup import Setup
 from protocol import addresses
+from protocol.io.http import forms
+from protocol.io.http.attempts import DELAY_S
+from protocol.io.http.forms import Refused
 from protocol.io.log import Log
 from protocol.mistakes import MistakesFound
 
@@ -31,16 +32,6 @@ GUESSES_WAITING_MAX = 8
 """At a tenth of a second each nobody waits for long, and the others are told to come again."""
 
 FORM_COOKIE = "authagent-form"
-FIELDS_MAX = 8
-
-
-class Refused(Exception):
-    """Why a request is not carried out; `status` is that of HTTP."""
-
-    def __init__(self, status: int, text: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(text)
-        self.status = status
-        self.retry_after_s = retry_after_s
 
 
 @attrs.define
@@ -86,18 +77,7 @@ class Gate:
 
     async def form(self, request: Request, token: str) -> dict[str, str]:
         """The fields of a form of ours. Raises Refused for one that is not."""
-        origin = request.headers.get("origin", "")
-        same = urlsplit(origin).netloc == request.url.netloc and urlsplit(origin).scheme == request.url.scheme
-        if not same:
-            raise Refused(403, "this form did not come from this page")
-        try:
-            fields = parse_qs((await request.body()).decode(), max_num_fields=FIELDS_MAX, strict_parsing=True)
-        except ValueError:
-            raise Refused(400, "this is no form of this page") from None
-        given = {name: values[0] for name, values in fields.items()}
-        if not token or not compare_digest(given.pop("token", "").encode(), token.encode()):
-            raise Refused(403, "this form is of an earlier visit: load the page again")
-        return given
+        return await forms.fields(request, token)
 
     def form_token(self, request: Request) -> str:
         """The token of the form that asks for the password, from before anybody is signed in; empty for a stranger."""

@@ -1,7 +1,8 @@
 """Guessing the password: ten wrong ones lock for a minute, each address and all together."""
 
 from authagent.page import attempts
-from authagent.page.attempts import LOCKED_S, WRONG_MAX, Attempts
+from authagent.page.attempts import Attempts
+from protocol.io.http.attempts import FORGOTTEN_AFTER_S, LOCKED_S, WRONG_MAX
 
 
 def test_ten_wrong_ones_lock_for_a_minute() -> None:
@@ -52,5 +53,5 @@ def test_addresses_are_bounded() -> None:
     """A flood from everywhere takes no memory."""
     tried = Attempts()
     for number in range(attempts.ADDRESSES_MAX + 500):
-        tried.wrong(f"address {number}", number * attempts.FORGOTTEN_AFTER_S * 2)
-    assert len(tried._by_address) == attempts.ADDRESSES_MAX
+        tried.wrong(f"address {number}", number * FORGOTTEN_AFTER_S * 2)
+    assert len(tried.by_address) == attempts.ADDRESSES_MAX

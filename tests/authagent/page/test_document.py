@@ -5,8 +5,8 @@ import re
 from authagent.page import assets, document
 from authagent.page.document import Shown
 from authagent.page.listing import Visitor
-from authagent.page.markup import element
-from tests.authagent.page.test_markup import read
+from protocol.io.http.markup import element
+from tests.protocol.io.http.test_markup import read
 
 ASSETS = assets.load()
 

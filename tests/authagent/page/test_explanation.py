@@ -6,8 +6,8 @@ from typing import Any
 import proxyagent
 from authagent.page.explanation import explanation
 from tests.authagent.page.browsing import showing, write_page_files
-from tests.authagent.page.test_markup import read
 from tests.authagent.running import run_agents, until
+from tests.protocol.io.http.test_markup import read
 
 
 def told(*sessions: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from authagent.admin.view import view_of
 from authagent.page import fragments
 from authagent.page.history import Curve
 from tests.authagent.admin.test_view import status
-from tests.authagent.page.test_markup import read
+from tests.protocol.io.http.test_markup import read
 
 
 def told(**more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from authagent.page import listing
 from authagent.page.listing import Found, Visitor
-from tests.authagent.page.test_markup import read
+from tests.protocol.io.http.test_markup import read
 
 READER, ADMINISTRATOR = Visitor(), Visitor(token="its token")
 

@@ -11,9 +11,9 @@ from authagent import admin_password
 from authagent.page import routes, watch
 from protocol.messages import Role
 from tests.authagent.page.browsing import PASSWORD, make_page, showing, write_page_files
-from tests.authagent.page.test_markup import read
 from tests.authagent.running import make, run_agents, until
 from tests.protocol.io.http.asking import exchange, get, status_of
+from tests.protocol.io.http.test_markup import read
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from authagent import admin_password
-from authagent.page import attempts, sign_in
-from authagent.page.attempts import LOCKED_S, WRONG_MAX
+from authagent.page import sign_in
 from authagent.page.listing import Visitor
+from protocol.io.http.attempts import DELAY_S, LOCKED_S, WRONG_MAX
 from tests.authagent.page.browsing import PASSWORD, Browser, make_page, showing, write_page_files
 from tests.authagent.running import Running, make
 
@@ -136,7 +136,7 @@ async def test_who_is_signed_in_stays_so_while_it_is_locked(tmp_path: Path, fast
 
 async def test_a_wrong_password_is_told_late(tmp_path: Path) -> None:
     """By a second, whatever was wrong with it; the loop goes on meanwhile."""
-    assert attempts.DELAY_S == sign_in.DELAY_S == 1.0
+    assert sign_in.DELAY_S == DELAY_S == 1.0
     async with showing(make(write_page_files(tmp_path, password=True))) as (browser, _):
         began = trio.current_time()
         assert (await browser.sign_in("not this one at all")).status == 403

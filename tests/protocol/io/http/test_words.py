@@ -1,6 +1,6 @@
 """Numbers and durations as people say them."""
 
-from authagent.page import words
+from protocol.io.http import words
 
 
 def test_durations() -> None:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authagent.page.markup import element, together
+from protocol.io.http.markup import element, together
 
 
 class Reader(HTMLParser):
