@@ -24,6 +24,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from protocol import addresses, mistakes, settings
 from protocol.adapter_sections import ForwardAuthSettings
+from protocol.login_sections import LdapSettings, LoginSettings
 from protocol.mistakes import Mistake, MistakesFound
 from protocol.sections import (
     LISTS,
@@ -52,8 +53,10 @@ __all__ = [
     "CookieSettings",
     "ForwardAuthSettings",
     "HttpSettings",
+    "LdapSettings",
     "LimitSettings",
     "LoggingSettings",
+    "LoginSettings",
     "ProxyAgentEntry",
     "SecuritySettings",
     "SessionSettings",
@@ -88,6 +91,8 @@ class Configuration:
     http: HttpSettings = attrs.field(factory=HttpSettings)
     client: ClientSettings = attrs.field(factory=ClientSettings)
     forward_auth: ForwardAuthSettings = attrs.field(factory=ForwardAuthSettings)
+    login: LoginSettings = attrs.field(factory=LoginSettings)
+    ldap: LdapSettings = attrs.field(factory=LdapSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
     webhooks: tuple[WebhookEntry, ...] = ()
@@ -280,7 +285,9 @@ def _disagreements(configuration: Configuration) -> Iterator[Mistake]:
     yield from _one_address(configuration.authagents)
     yield from _tls(configuration)
     yield from _timing(configuration.timing)
-    yield from _http(configuration.http)
+    yield from _certificate("http", configuration.http)
+    yield from _certificate("login", configuration.login)
+    yield from _login(configuration)
     yield from _webhooks(configuration.webhooks)
 
 
@@ -317,10 +324,23 @@ def _timing(timing: TimingSettings) -> Iterator[Mistake]:
             yield Mistake(f"[timing] {prefix}suspect_after", f"must be at least twice {prefix}heartbeat_interval")
 
 
-def _http(http: HttpSettings) -> Iterator[Mistake]:
-    if bool(http.certificate) != bool(http.key):
-        missing = "key" if http.certificate else "certificate"
-        yield Mistake(f"[http] {missing}", "missing: both certificate and key are needed, or neither")
+def _certificate(section: str, given: HttpSettings | LoginSettings) -> Iterator[Mistake]:
+    if bool(given.certificate) != bool(given.key):
+        missing = "key" if given.certificate else "certificate"
+        yield Mistake(f"[{section}] {missing}", "missing: both certificate and key are needed, or neither")
+
+
+def _login(configuration: Configuration) -> Iterator[Mistake]:
+    login, ldap = configuration.login, configuration.ldap
+    if login.listen and not login.backend:
+        yield Mistake("[login] backend", 'missing: write "htpasswd:FILE", "ldap" or "python:MODULE:FUNCTION"')
+    if login.backend == "ldap":
+        for name in ("urls", "base"):
+            if not getattr(ldap, name):
+                yield Mistake(f"[ldap] {name}", 'missing: [login] backend = "ldap" needs it')
+    if bool(ldap.bind_dn) != bool(ldap.password_file):
+        missing = "password_file" if ldap.bind_dn else "bind_dn"
+        yield Mistake(f"[ldap] {missing}", "missing: both bind_dn and password_file are needed, or neither")
 
 
 def _webhooks(webhooks: tuple[WebhookEntry, ...]) -> Iterator[Mistake]:

@@ -14,6 +14,7 @@ import attrs
 
 from protocol import addresses, limits, settings
 from protocol.adapter_sections import ForwardAuthSettings
+from protocol.login_sections import LdapSettings, LoginSettings
 from protocol.settings import setting
 
 _DAY_S = 86_400.0
@@ -338,6 +339,8 @@ SECTIONS: dict[str, type[Any]] = {
     "http": HttpSettings,
     "client": ClientSettings,
     "forward_auth": ForwardAuthSettings,
+    "login": LoginSettings,
+    "ldap": LdapSettings,
 }
 """The tables of the file, in the order in which it is written."""
 

@@ -205,7 +205,7 @@ def files(most: int) -> Form:
     """A list of file names, none of them twice, at most so many."""
 
     def form(value: Any) -> tuple[str, ...]:
-        names = tuple(text(each) for each in _expect(list, value))
+        names = texts(value)
         if len(set(names)) < len(names) or "" in names or len(names) > most:
             raise ValueError(f"up to {most} names of files are expected, each once")
         return names
@@ -213,9 +213,14 @@ def files(most: int) -> Form:
     return form
 
 
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of texts."""
+    return tuple(text(each) for each in _expect(list, value))
+
+
 def networks(value: Any) -> tuple[str, ...]:
     """A list of addresses and networks."""
-    given = tuple(text(each) for each in _expect(list, value))
+    given = texts(value)
     for each in given:
         if addresses.network(each) is None:
             raise ValueError(f'"{each}": an address or a network such as "10.1.0.0/24" is expected')
@@ -291,7 +296,7 @@ def patterns_of(*words: str) -> Form:
     """A list of patterns, each of which stands for one of these words at least."""
 
     def form(value: Any) -> tuple[str, ...]:
-        given = tuple(text(each) for each in _expect(list, value))
+        given = texts(value)
         for each in given:
             if not any(fnmatch.fnmatchcase(word, each) for word in words):
                 raise ValueError(f'"{each}" stands for nothing; {mistakes.nearest(each, words)}')

@@ -43,6 +43,10 @@ class Place:
     key: str = ""
     made: Tls | None = attrs.field(default=None, repr=False)
     """The self-made certificate that the program has already, if it has one."""
+    section: str = "http"
+    """The table of the file that says all this, for errors."""
+    insecure_plain: bool = False
+    """No TLS beyond loopback either: an operator's own wish."""
 
 
 class HttpDoor:
@@ -88,8 +92,7 @@ class HttpDoor:
             self.error = ""
             await trio.sleep_forever()
         server = self._made()
-        tls = await trio.to_thread.run_sync(_context, place)
-        listeners = await _listeners(place.listen)
+        listeners, tls = await open_place(place)
         self.server, self.error = server, ""
         self._log.note("http.listening", at=place.listen, tls=tls is not None)
         async with trio.open_nursery() as nursery:
@@ -106,10 +109,19 @@ class HttpDoor:
             raise HttpUnusable(text) from None
 
 
+async def open_place(place: Place) -> tuple[list[trio.SocketListener], ssl.SSLContext | None]:
+    """Listen there; TLS wherever others could listen in. Raises HttpUnusable. Reads files, in a thread."""
+    tls = await trio.to_thread.run_sync(_context, place)
+    host, port = addresses.split(place.listen)
+    try:
+        return await trio.open_tcp_listeners(port, host=host), tls
+    except OSError as error:
+        raise HttpUnusable(f"[{place.section}] cannot listen at {place.listen}: {error.strerror or error}") from None
+
+
 def _context(place: Place) -> ssl.SSLContext | None:
-    """TLS wherever others could listen in. Raises HttpUnusable. Reads files."""
     host, _ = addresses.split(place.listen)
-    if addresses.is_loopback(host):
+    if addresses.is_loopback(host) or place.insecure_plain:
         return None
     try:
         if place.certificate:
@@ -120,13 +132,5 @@ def _context(place: Place) -> ssl.SSLContext | None:
             with tempfile.TemporaryDirectory() as folder:
                 tls = self_made(Path(folder), host)
     except (TlsError, OSError) as error:
-        raise HttpUnusable(f"[http] certificate: {error}") from None
+        raise HttpUnusable(f"[{place.section}] certificate: {error}") from None
     return tls.listening
-
-
-async def _listeners(listen: str) -> list[trio.SocketListener]:
-    host, port = addresses.split(listen)
-    try:
-        return await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        raise HttpUnusable(f"[http] cannot listen at {listen}: {error.strerror or error}") from None

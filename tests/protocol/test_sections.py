@@ -64,6 +64,28 @@ listen = ""
 group = ""
 mode = "0660"
 login_url = ""
+[login]
+listen = ""
+backend = ""
+hosts = []
+return_hosts = []
+certificate = ""
+key = ""
+insecure_plain = false
+texts = ""
+[ldap]
+urls = []
+start_tls = "auto"
+authority = ""
+bind_dn = ""
+password_file = ""
+base = ""
+user_attribute = "uid"
+user_filter = "(objectClass=*)"
+group_base = ""
+group_attribute = "cn"
+member_attribute = "member"
+timeout = "5s"
 """
 """The file of DESIGN section 7, [cookie], and those of adapters: what a newcomer is told holds by default."""
 

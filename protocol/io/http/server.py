@@ -51,10 +51,14 @@ PAUSE_S = 0.1
 
 
 class HttpServer:
-    """Serves one application. `guard` counts its requests, `turned_away_total` the connections beyond the bound."""
+    """Serves one application, on so many connections at a time.
 
-    def __init__(self, app: App, log: Log) -> None:
+    `guard` counts its requests, `turned_away_total` the connections beyond the bound.
+    """
+
+    def __init__(self, app: App, log: Log, connections_max: int = CONNECTIONS_MAX) -> None:
         self.guard = Guard(app, log)
+        self.connections_max = connections_max
         self.turned_away_total = 0
         self._log = log
         self._config = _configuration(log)
@@ -98,7 +102,7 @@ class HttpServer:
             except OSError:  # too many open files, or a caller that left
                 await trio.sleep(PAUSE_S)
                 continue
-            if self.connections >= CONNECTIONS_MAX:
+            if self.connections >= self.connections_max:
                 self.turned_away_total += 1
                 stream.socket.close()
                 continue

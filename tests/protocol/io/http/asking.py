@@ -8,7 +8,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from protocol.io.http.server import HttpServer
+from protocol.io.http.server import CONNECTIONS_MAX, HttpServer
 from protocol.io.log import Log, Severity
 
 TIMEOUT_S = 15.0
@@ -28,11 +28,11 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(*routes: BaseRoute) -> AsyncIterator[Served]:
+async def serving(*routes: BaseRoute, connections_max: int = CONNECTIONS_MAX) -> AsyncIterator[Served]:
     """A server with these routes until the end of the body."""
     lines: list[tuple[Severity, str, Mapping[str, object]]] = []
     log = Log(lambda *line: lines.append(line), level=2, monotonic_s=trio.current_time)
-    server = HttpServer(Starlette(routes=list(routes)), log)
+    server = HttpServer(Starlette(routes=list(routes)), log, connections_max)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, listeners, None)

@@ -80,10 +80,9 @@ async def test_who_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
                     await trio.sleep(0.01)
 
 
-async def test_beyond_the_bound_callers_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_beyond_the_bound_callers_are_turned_away() -> None:
     """Connections have a bound; whoever comes later is closed unheard, and let in once there is room."""
-    monkeypatch.setattr(servers, "CONNECTIONS_MAX", 2)
-    async with serving(HELLO) as served:
+    async with serving(HELLO, connections_max=2) as served:
         held = [await trio.open_tcp_stream("127.0.0.1", served.port) for _ in range(2)]
         with trio.fail_after(TIMEOUT_S):
             while served.server.connections < 2:
