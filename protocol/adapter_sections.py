@@ -32,3 +32,55 @@ class ForwardAuthSettings:
         '"/login" is one on the host that they asked for: cookies need that.',
         default="", bounds="a path, or http:// or https://",
     )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class SquidSettings:
+    """[squid]: what is done for the squid on this machine."""
+
+    helpers: bool = setting(
+        settings.flag,
+        "Answer `proxyagent squid-session` and `squid-login`, at a socket beside the control socket, with the group "
+        "and mode of [control].",
+        default=False, bounds="true, false",
+    )  # fmt: skip
+    access_log: str = setting(
+        settings.optional_listener,
+        "Where squid's `access_log tcp://` arrives: each line, ADDRESS or ADDRESS COOKIE, is activity. Only [client] "
+        "trusted_proxies are believed. Empty: nowhere.",
+        default="",
+    )
+    manager: tuple[str, ...] = setting(
+        settings.listeners,
+        "Ports of squid whose manager tells what goes through open tunnels, which is activity of an address.",
+        default=(), bounds='["127.0.0.1:3128"]',
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class HaproxySettings:
+    """[haproxy]: what HAProxy is told: whether to send users here, and who is logged in."""
+
+    agent_check: str = setting(
+        settings.optional_listener,
+        "Where HAProxy's `agent-check` asks whether this proxy knows everybody by now: HOST:PORT. Empty: nowhere.",
+        default="",
+    )
+    runtime: str = setting(
+        settings.optional_door,
+        'HAProxy\'s `stats socket` with `level admin`: a path such as "/run/haproxy/admin.sock", relative to this '
+        "file, or HOST:PORT. Over it the map is pushed, and tunnels of users who log out are cut.",
+        default="", bounds="a path with a /, or HOST:PORT",
+    )  # fmt: skip
+    map: str = setting(
+        settings.text,
+        "The map of sessions, with the very name that HAProxy's configuration has for it. All of it is ours: entries "
+        "of others are removed. Empty: none.",
+        default="",
+    )
+    activity: str = setting(
+        settings.optional_door,
+        "Where HAProxy logs to, so that whoever passes it does not become idle: a Unix datagram socket, relative to "
+        "this file, or HOST:PORT for UDP, where only [client] trusted_proxies are heard. Empty: nowhere.",
+        default="", bounds="a path with a /, or HOST:PORT",
+    )  # fmt: skip

@@ -23,7 +23,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from protocol import addresses, mistakes, settings
-from protocol.adapter_sections import ForwardAuthSettings
+from protocol.adapter_sections import ForwardAuthSettings, HaproxySettings, SquidSettings
 from protocol.login_sections import LdapSettings, LoginSettings
 from protocol.mistakes import Mistake, MistakesFound
 from protocol.sections import (
@@ -52,6 +52,7 @@ __all__ = [
     "ControlSettings",
     "CookieSettings",
     "ForwardAuthSettings",
+    "HaproxySettings",
     "HttpSettings",
     "LdapSettings",
     "LimitSettings",
@@ -60,6 +61,7 @@ __all__ = [
     "ProxyAgentEntry",
     "SecuritySettings",
     "SessionSettings",
+    "SquidSettings",
     "TimingSettings",
     "TlsSettings",
     "WebhookEntry",
@@ -90,7 +92,9 @@ class Configuration:
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     http: HttpSettings = attrs.field(factory=HttpSettings)
     client: ClientSettings = attrs.field(factory=ClientSettings)
+    squid: SquidSettings = attrs.field(factory=SquidSettings)
     forward_auth: ForwardAuthSettings = attrs.field(factory=ForwardAuthSettings)
+    haproxy: HaproxySettings = attrs.field(factory=HaproxySettings)
     login: LoginSettings = attrs.field(factory=LoginSettings)
     ldap: LdapSettings = attrs.field(factory=LdapSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()

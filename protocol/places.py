@@ -100,6 +100,11 @@ def proxy_socket(folder: str, site: str, proxy_id: str) -> str:
     return checked_socket(f"{folder}/{site}-proxyagent-{proxy_id}.sock")
 
 
+def squid_socket(control: str) -> str:
+    """Where a ProxyAgent answers squid's helpers: beside its control socket. Raises PathTooLong."""
+    return checked_socket(f"{control.removesuffix('.sock')}.squid")
+
+
 def checked_socket(path: str) -> str:
     """`path`, when a Unix socket can have it. Raises PathTooLong, in one line that says what to do."""
     size = len(path.encode())

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from protocol import addresses, limits, settings
-from protocol.adapter_sections import ForwardAuthSettings
+from protocol.adapter_sections import ForwardAuthSettings, HaproxySettings, SquidSettings
 from protocol.login_sections import LdapSettings, LoginSettings
 from protocol.settings import setting
 
@@ -338,7 +338,9 @@ SECTIONS: dict[str, type[Any]] = {
     "limits": LimitSettings,
     "http": HttpSettings,
     "client": ClientSettings,
+    "squid": SquidSettings,
     "forward_auth": ForwardAuthSettings,
+    "haproxy": HaproxySettings,
     "login": LoginSettings,
     "ldap": LdapSettings,
 }

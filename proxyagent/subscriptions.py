@@ -40,6 +40,12 @@ class Subscription:
             return NoticesLost(lost)
         return self._waiting.popleft()
 
+    def waiting(self) -> list[Notice]:
+        """All notices that are there already. Does not block, and tells of no lost ones: the iterator does."""
+        there = list(self._waiting)
+        self._waiting.clear()
+        return there
+
     def close(self) -> None:
         """Listen no longer. Harmless when repeated."""
         self._owner.remove(self)

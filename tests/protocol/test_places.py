@@ -63,6 +63,8 @@ def test_names_of_folders_and_sockets() -> None:
     assert places.agent_folder("/s", "lan1", 2) == "/s/lan1-agent-2"
     assert places.agent_socket("/c", "lan1", 1) == "/c/lan1-agent-1.sock"
     assert places.proxy_socket("/c", "lan1", "squid-7") == "/c/lan1-proxyagent-squid-7.sock"
+    assert places.squid_socket("/c/lan1-proxyagent-squid-7.sock") == "/c/lan1-proxyagent-squid-7.squid"
+    assert places.squid_socket("/c/mine") == "/c/mine.squid"
 
 
 def test_a_socket_path_of_107_bytes_is_the_longest() -> None:

@@ -59,11 +59,20 @@ admin_file = "admin"
 key = "address"
 cookie = "__Host-login"
 trusted_proxies = ["127.0.0.0/8", "::1"]
+[squid]
+helpers = false
+access_log = ""
+manager = []
 [forward_auth]
 listen = ""
 group = ""
 mode = "0660"
 login_url = ""
+[haproxy]
+agent_check = ""
+runtime = ""
+map = ""
+activity = ""
 [login]
 listen = ""
 backend = ""

@@ -55,3 +55,15 @@ async def test_a_closed_subscription_is_gone() -> None:
     await listener.aclose()
     subscriptions.deliver(AgentLost("1", "x"))
     assert [each async for each in listener] == []
+
+
+async def test_what_waits_can_be_taken_at_once() -> None:
+    """All notices that are there, without waiting; the iterator goes on behind them."""
+    subscriptions = Subscriptions()
+    listener = subscriptions.add()
+    for reason in "ab":
+        subscriptions.deliver(AgentLost("1", reason))
+    assert listener.waiting() == [AgentLost("1", "a"), AgentLost("1", "b")]
+    assert listener.waiting() == []
+    subscriptions.deliver(AgentLost("1", "c"))
+    assert await anext(listener) == AgentLost("1", "c")

@@ -1,0 +1,43 @@
+"""Who must be asked for a password again."""
+
+import pytest
+import trio
+
+from proxyagent.integrations.squid import marks
+from proxyagent.integrations.squid.marks import Marks
+from proxyagent.testing import FakeProxyAgent
+
+
+async def test_a_logout_marks_once_until_somebody_logs_in_again() -> None:
+    """What has just happened counts; being asked, or a login, takes the mark away; an idle user has none."""
+    agent = FakeProxyAgent(idle_timeout_s=60)
+    asked = Marks(agent)
+    for key in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
+        agent.login(key, "alice")
+    assert not asked.take("10.0.0.1")
+    agent.logout("10.0.0.1")
+    agent.logout("10.0.0.2")
+    agent.login("10.0.0.2", "bob")
+    assert [asked.take("10.0.0.1") for _ in range(2)] == [True, False]
+    assert not asked.take("10.0.0.2")
+    agent.advance(70)
+    assert agent.lookup("10.0.0.3") is None
+    assert not asked.take("10.0.0.3")
+    asked.close()
+
+
+async def test_marks_are_bounded_and_read_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest give way; a reader that is followed loses none of many."""
+    monkeypatch.setattr(marks, "MARKS_MAX", 1_500)
+    agent = FakeProxyAgent()
+    asked = Marks(agent)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asked.follow)
+        for number in range(1_600):
+            agent.login(f"key-{number}", "alice")
+            agent.logout(f"key-{number}")
+            if number % 100 == 0:
+                await trio.testing.wait_all_tasks_blocked()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [asked.take(f"key-{number}") for number in (99, 100, 1_599)] == [False, True, True]
