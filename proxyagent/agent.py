@@ -111,6 +111,16 @@ class ProxyAgent:
         return self._shell.client.synchronised
 
     @property
+    def ever_synchronised(self) -> bool:
+        """Whether the copy has ever been full since this agent was opened; links may have come and gone since."""
+        return self._shell.client.ever_synchronised
+
+    @property
+    def answering(self) -> bool:
+        """Whether look-ups are answered: always, but where keep_sessions ends that for a proxy that is isolated."""
+        return self._shell.client.cache.answering
+
+    @property
     def isolated(self) -> bool:
         """Whether no AuthAgent serves this proxy now; look-ups and logins go on from the copy."""
         return self._shell.client.isolated

@@ -212,6 +212,17 @@ def send_sync_to_agent(ctx: click.Context, /, timeout: float, as_json: bool, opt
 cli.add_command(send_sync_to_agent, "resync")
 
 
+@cli.command(epilog="Example: proxyagent drain, then stop squid; proxyagent drain --undo to go on")
+@click.option("--undo", is_flag=True, help="Let new users come again.")
+@shared
+@click.pass_context
+def drain(ctx: click.Context, /, undo: bool, options: Mapping[str, Any]) -> None:
+    """Have the switch in front send nobody new here ([haproxy] agent_check); who is connected stays."""
+    from proxyagent import verbs
+
+    ctx.exit(verbs.drain(options, undo=undo))
+
+
 @cli.command(epilog="Example: proxyagent reload")
 @shared
 @click.pass_context
@@ -220,6 +231,34 @@ def reload(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
     from proxyagent import verbs
 
     ctx.exit(verbs.reload(options))
+
+
+@cli.command("squid-session", epilog="Example: external_acl_type session ttl=0 concurrency=500 ... "
+             "proxyagent squid-session")
+@shared
+@click.pass_context
+def squid_session(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
+    """A helper that Squid starts: is this client logged in, and as whom? Counts as activity.
+
+    Reads %>a and, where [client] key wants it, %{Cookie:;NAME}>h, until its input ends.
+    """
+    from proxyagent.integrations.squid import helper
+
+    ctx.exit(helper.run("session", options))
+
+
+@cli.command("squid-login", epilog="Example: external_acl_type login ttl=0 concurrency=100 ... proxyagent squid-login")
+@shared
+@click.pass_context
+def squid_login(ctx: click.Context, /, options: Mapping[str, Any]) -> None:
+    """A helper that Squid starts: record the login of a user whose password Squid has checked.
+
+    Reads %un, %>a and, where [client] key wants it, %{Cookie:;NAME}>h, until its input ends. After a logout it answers
+    ERR once, so that a browser which sends the old password again is asked for it.
+    """
+    from proxyagent.integrations.squid import helper
+
+    ctx.exit(helper.run("login", options))
 
 
 @cli.group()

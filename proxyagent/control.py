@@ -38,13 +38,18 @@ Reload = Callable[[], Awaitable[str]]
 """Reads file and secret again; returns a line that says what became of it, or raises ControlError."""
 
 
+Drain = Callable[[bool], bool]
+"""Has the switches in front send nobody new here, or new users again; False where none can be told."""
+
+
 class Control:
     """Answers requests on behalf of one agent; `handle` is the handler of protocol.io.control."""
 
-    def __init__(self, agent: ProxyAgent, reload: Reload, problems: Callable[[], list[str]]) -> None:
+    def __init__(self, agent: ProxyAgent, reload: Reload, problems: Callable[[], list[str]], drain: Drain) -> None:
         self._agent = agent
         self._reload = reload
         self._problems = problems
+        self._drain = drain
         self._verbs: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "status": self._status,
             "sessions": self._sessions,
@@ -55,6 +60,7 @@ class Control:
             "watch": self._watch,
             "resync": self._resync,
             "reload": self._read_again,
+            "drain": self._drain_switches,
             "code_create": self._code_create,
             "code_redeem": self._code_redeem,
             "code_revoke": self._code_revoke,
@@ -154,6 +160,13 @@ class Control:
     async def _read_again(self, request: Request) -> Answer:
         request.require_administrator()
         return {"text": await self._reload()}
+
+    async def _drain_switches(self, request: Request) -> Answer:
+        request.require_administrator()
+        wanted = request.arguments.get("undo") is not True
+        if not self._drain(wanted):
+            raise ControlError("no switch asks this ProxyAgent: see [haproxy] agent_check", ExitCode.USAGE)
+        return {"draining": wanted}
 
     # -- codes -----------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 2.0
 """As long as open_proxy_agent waits for the first full copy."""
 
+DRAIN_TIMEOUT_S = 0.5
+"""For switches in front to hear that this process ends; they ask a few times a second."""
+
 STATUS_S = 1.0
 """Between two looks at whether an agent serves, for the service manager's status line."""
 
@@ -137,6 +140,7 @@ class Daemon:
                             await self._reload_by_signal()
                         self._manager.stopping()
                         self._telling.cancel()
+                        await self._drain()
                 except ControlPathError as error:
                     ended = error
                 nursery.cancel_scope.cancel()
@@ -161,7 +165,7 @@ class Daemon:
     ) -> None:
         await serve_control(
             self._setup.control_path,
-            Control(self._agent, self._reload, self._problems).handle,
+            Control(self._agent, self._reload, self._problems, self._ask_to_drain).handle,
             mode=mode,
             group=group,
             owner_uid=os.getuid(),
@@ -173,6 +177,18 @@ class Daemon:
         """Why a part of this process does not serve, one line each."""
         http = [self._http.error] if self._http.error else []
         return [*http, *(f"{each.name}: {each.error}" for each in self._adapters if each.error)]
+
+    def _ask_to_drain(self, wanted: bool) -> bool:
+        """Have switches send nobody new here, or again; whether there is any that could be told."""
+        told = [adapter.drain(wanted) for adapter in self._adapters]  # every one, not the first that can
+        return any(told)
+
+    async def _drain(self) -> None:
+        """Give switches that ask a moment to hear that this proxy is leaving."""
+        self._ask_to_drain(True)
+        with trio.move_on_after(DRAIN_TIMEOUT_S):
+            for adapter in self._adapters:
+                await adapter.wait_drained()
 
     def _http_place(self) -> Place:
         certificate, key = map(self._setup.file, self._setup.configuration.http_certificate)

@@ -111,6 +111,13 @@ def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+def drain(options: Options, *, undo: bool) -> int:
+    """Have the switch in front send nobody new here, or new users again."""
+    draining = ask(_path(options), "drain", undo=undo)["draining"]
+    _print("draining: the switch is told so when it asks next" if draining else "the switch may send users again")
+    return ExitCode.DONE
+
+
 def create_code(options: Options, question: Options, *, as_json: bool) -> int:
     """Make a code and print it: here, and nowhere else."""
     told = _ask_patiently(options, "code_create", question)

@@ -395,6 +395,11 @@ class Client:
         return self.conversation is not None and self.conversation.complete
 
     @property
+    def ever_synchronised(self) -> bool:
+        """Whether the copy has ever been full."""
+        return self._progress.complete
+
+    @property
     def hurry(self) -> bool:
         """Whether what has just been put into the outbox should leave at once instead of at the end of the tick."""
         return self.conversation is not None and self.conversation.asked and not self.outbox.unacknowledged

@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
 import attrs
 import trio
@@ -22,8 +22,16 @@ RETRY_S = 5.0
 """After a failure: soon enough for a port that a stopping program still holds, seldom enough for the log."""
 
 
+SETTLED_S = 1.0
+"""An adapter that has served for so long has no error any more."""
+
+
 class AdapterUnusable(Exception):
-    """Why an adapter cannot serve now; one line that names what to set right."""
+    """Why an adapter cannot serve now; one line that names what to set right. It is tried again after `retry_s`."""
+
+    def __init__(self, text: str, retry_s: float = RETRY_S) -> None:
+        super().__init__(text)
+        self.retry_s = retry_s
 
 
 class Adapter(Protocol):
@@ -33,48 +41,84 @@ class Adapter(Protocol):
         """Serve until cancelled. Raises AdapterUnusable; whatever else it raises is a mistake of its own."""
 
 
+@runtime_checkable
+class Drainable(Protocol):
+    """An adapter that can have the switch in front send nobody new here."""
+
+    def drain(self, wanted: bool) -> None:
+        """Ask for no new users from now on, or for them again."""
+
+    async def wait_drained(self) -> None:
+        """Wait until a switch that asks has been told; not at all where none asks."""
+
+
 Make = Callable[[ProxySetup], Adapter | None]
 """Makes an adapter as the configuration says; None where the configuration does not want it. Raises AdapterUnusable."""
 
 
 @attrs.define
 class Keeper:
-    """Keeps one adapter serving for as long as its program runs; `error` is why it does not, or empty."""
+    """Keeps one adapter serving for as long as its program runs."""
 
     name: str
     make: Make
     setup: Callable[[], ProxySetup]
-    error: str = ""
     _turn: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _drainable: Drainable | None = None
+    _draining: bool = False
+    _failure: str = ""
+    _since_s: float | None = None  # since when it has served, None while it does not
+
+    @property
+    def error(self) -> str:
+        """Why it does not serve, or empty."""
+        served = self._since_s is not None and trio.current_time() - self._since_s >= SETTLED_S
+        return "" if served else self._failure
 
     def reopen(self) -> None:
         """Make it anew: after a reload."""
         self._turn.cancel()
 
+    def drain(self, wanted: bool) -> bool:
+        """Have nobody new sent here, or new users again, through reloads too; False where nothing can tell a switch."""
+        self._draining = wanted
+        if self._drainable is not None:
+            self._drainable.drain(wanted)
+        return self._drainable is not None
+
+    async def wait_drained(self) -> None:
+        """Wait until a switch that asks has been told. It may never ask: give it a deadline."""
+        if self._drainable is not None:
+            await self._drainable.wait_drained()
+
     async def keep(self, agent: ProxyAgent, log: Log) -> None:
         """Serve until cancelled. Raises nothing: see `error`."""
         while True:
+            retry_s = RETRY_S
             with trio.CancelScope() as self._turn:
                 try:
                     await self._serve(agent, log)
                 except AdapterUnusable as error:
+                    retry_s = error.retry_s
                     self._failed(str(error), log)
                 except Exception as error:  # noqa: BLE001 - the proxy's other parts serve on
                     self._failed(repr(error), log)
-                await trio.sleep(RETRY_S)
+                await trio.sleep(retry_s)
 
     async def _serve(self, agent: ProxyAgent, log: Log) -> None:
-        adapter = self.make(self.setup())
+        adapter: object = self.make(self.setup())
+        self._failure, self._since_s = self.error, trio.current_time()  # one that was settled begins without a failure
+        self._drainable = adapter if isinstance(adapter, Drainable) else None
         if adapter is None:
-            self.error = ""
+            self._failure = ""
             await trio.sleep_forever()
-        else:
-            await adapter.serve(agent, log)
+        self.drain(self._draining)
+        await cast(Adapter, adapter).serve(agent, log)
 
     def _failed(self, text: str, log: Log) -> None:
         if text != self.error:
             log.alarm("adapter.failed", adapter=self.name, error=text)
-        self.error = text
+        self._failure, self._since_s = text, None
 
 
 def keepers(makers: Mapping[str, Make], setup: Callable[[], ProxySetup]) -> tuple[Keeper, ...]:

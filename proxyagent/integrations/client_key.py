@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import attrs
 
 from protocol import addresses
+from protocol.addresses import Network
 from protocol.configuration import ClientSettings
 from protocol.key import key
 
@@ -22,6 +23,12 @@ class ClientKeys:
     """Makes keys as [client] says."""
 
     settings: ClientSettings
+    _trusted: tuple[Network, ...] = attrs.field(init=False)
+
+    @_trusted.default
+    def _networks(self) -> tuple[Network, ...]:
+        found = map(addresses.network, self.settings.trusted_proxies)
+        return tuple(each for each in found if each is not None)
 
     def key(self, address: str | None, cookie: str | None) -> str | None:
         """The key of a client; None where what the key needs is missing or no address. Raises nothing."""
@@ -34,18 +41,28 @@ class ClientKeys:
         except ValueError:
             return None
 
+    def fits(self, key: str) -> bool:
+        """Whether `key` is of the kind that [client] wants: the table may hold others, of other machines' proxies."""
+        parts = key.split("+")
+        kinds = ["cookie" if each.startswith("cookie:") else addresses.address(each) and "address" for each in parts]
+        return kinds == (["address", "cookie"] if self.settings.key == "both" else [self.settings.key])
+
     def trusts(self, peer: str) -> bool:
         """Whether the connection's other end may say for whom it asks; a Unix socket has the peer ""."""
-        return not peer or any(addresses.comes_from(each, peer) for each in self.settings.trusted_proxies)
+        if not peer:
+            return True
+        found = addresses.address(peer)
+        return found is not None and any(found in each for each in self._trusted)
 
     def address(self, peer: str, forwarded: Sequence[str]) -> str:
         """The client's address: `peer` itself, or what trusted proxies wrote into X-Forwarded-For, one item each.
 
         The last item that is not itself a trusted proxy's address counts; items before it may be forged.
         """
-        found = peer
+        found, trusted = peer, self.trusts(peer)
         for item in reversed(forwarded):
-            if not self.trusts(found):
+            if not trusted:
                 break
             found = item.strip()
+            trusted = found != "" and self.trusts(found)  # "" is a Unix socket as a peer, and nobody as an item
         return found

@@ -220,7 +220,7 @@ class _Requests:
 
     def __call__(self, data: bytes) -> None:
         if not self._left:
-            self._left, self._control = FRESH, Control(FakeProxyAgent(), _reload, list)
+            self._left, self._control = FRESH, Control(FakeProxyAgent(), _reload, list, bool)
         self._left -= 1
         try:
             verb, arguments, _ = _parse(data.partition(b"\n")[0])

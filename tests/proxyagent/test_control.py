@@ -18,8 +18,15 @@ class Asker:
     def __init__(self, *, administrator: bool = True) -> None:
         self.agent = FakeProxyAgent()
         self.reloads = 0
-        self._control = Control(self.agent, self._reload, list)
+        self.draining: bool | None = False
+        self._control = Control(self.agent, self._reload, list, self._drain)
         self._administrator = administrator
+
+    def _drain(self, wanted: bool) -> bool:
+        if self.draining is None:
+            return False
+        self.draining = wanted
+        return True
 
     async def _reload(self) -> str:
         self.reloads += 1
@@ -98,10 +105,10 @@ async def test_status_holds_what_the_design_lists() -> None:
 
 
 async def test_only_administrators_administer() -> None:
-    """Others may ask and report, not resync or reload."""
+    """Others may ask and report, not resync, reload or drain."""
     ask = Asker(administrator=False)
     await ask("login", key="a", user="alice")
-    for verb in ("resync", "reload"):
+    for verb in ("resync", "reload", "drain"):
         with pytest.raises(ControlError) as error:
             await ask(verb)
         assert error.value.code == ExitCode.UNREACHABLE
@@ -109,6 +116,17 @@ async def test_only_administrators_administer() -> None:
     ask = Asker()
     assert await ask("reload") == {"text": "done"}
     assert (await ask("resync"))["sent"] == 0
+
+
+async def test_switches_are_told_to_drain_and_to_go_on() -> None:
+    """`undo` takes it back; where no switch asks, that is said with code 2."""
+    ask = Asker()
+    assert (await ask("drain"), ask.draining) == ({"draining": True}, True)
+    assert (await ask("drain", undo=True), ask.draining) == ({"draining": False}, False)
+    ask.draining = None
+    with pytest.raises(ControlError, match="agent_check") as error:
+        await ask("drain")
+    assert error.value.code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(

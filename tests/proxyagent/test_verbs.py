@@ -92,3 +92,5 @@ def test_lists_and_happenings(answers: dict[str, Any], capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "resynced with agent 1: sent 2, received 3, took 0.500 s\n"
     answers["reload"] = {"text": "done"}
     assert verbs.reload({}) == 0
+    answers["drain"] = {"draining": True}
+    assert verbs.drain({}, undo=False) == 0

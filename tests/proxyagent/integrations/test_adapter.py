@@ -71,3 +71,24 @@ async def test_a_reload_makes_an_adapter_anew(setup: ProxySetup, autojump_clock:
             if each is not last:
                 keeper.reopen()
         nursery.cancel_scope.cancel()
+
+
+async def test_an_adapter_that_serves_again_has_no_error(setup: ProxySetup, autojump_clock: MockClock) -> None:
+    """It is tried again as soon as it asked for, and the same failure is an alarm again after it has served."""
+    told = Told()
+    adapter = Flaky([AdapterUnusable("no socket", retry_s=0.25)])
+    keeper = Keeper("flaky", lambda setup: adapter, lambda: setup)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.keep, FakeProxyAgent(), Log(told.write, level=1, monotonic_s=trio.current_time))
+        began_s = trio.current_time()
+        await adapter.served.wait()
+        assert trio.current_time() - began_s == pytest.approx(0.25)
+        assert keeper.error == "no socket"
+        await trio.sleep(2)
+        assert keeper.error == ""
+        assert not keeper.drain(True)  # this one has no switch in front
+        adapter.failures.append(AdapterUnusable("no socket"))
+        keeper.reopen()
+        await trio.sleep(7)
+        assert len(told.lines) == 2
+        nursery.cancel_scope.cancel()
