@@ -41,6 +41,11 @@ class ProxySetup:
     http: str = ""
     """Where `proxyagent run` serves HTTP, HOST:PORT; empty: nowhere."""
 
+    @property
+    def meets_browsers(self) -> bool:
+        """Whether `proxyagent run` answers browsers, so that the failover cookie is its business."""
+        return bool(self.configuration.forward_auth.listen)
+
     def host(self, agent: AuthAgentEntry) -> str:
         """What this proxy dials to reach `agent`."""
         return agent.host if agent.site == self.site else agent.wan_host or agent.host

@@ -33,7 +33,7 @@ from proxyagent import config as configs
 from proxyagent.agent import ProxyAgent, run_proxy_agent
 from proxyagent.config import ProxySetup
 from proxyagent.control import Control
-from proxyagent.dialling import Site, site_of
+from proxyagent.dialling import Site, ring_of, site_of
 from proxyagent.errors import ConfigurationError
 from proxyagent.integrations.adapter import keepers
 from proxyagent.integrations.catalogue import ADAPTERS
@@ -79,7 +79,8 @@ def run(flags: Flags) -> int:
 def _read(flags: Flags, incarnation: int) -> tuple[ProxySetup, Site]:
     setup = configs.load(flags.config, id=flags.id, site=flags.site, control=flags.control, http=flags.http)
     try:
-        return setup, site_of(setup, configs.read_secret(setup), incarnation, __version__)
+        site = site_of(setup, configs.read_secret(setup), incarnation, __version__)
+        return setup, attrs.evolve(site, ring=ring_of(setup)) if setup.meets_browsers else site
     except ConfigurationError as error:
         raise MistakesFound(setup.configuration.path, [Mistake("", str(error))]) from None
 

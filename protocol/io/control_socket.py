@@ -1,4 +1,4 @@
-"""The file of a control socket: whose it is, who may open it, and who it was that came.
+"""The file of a Unix socket that a program listens at: whose it is, who may open it, and who it was that came.
 
 Rules of this file:
 
@@ -25,7 +25,7 @@ _BACKLOG = 64
 
 
 class ControlPathError(Exception):
-    """The control socket cannot be made here: exit code 2. The text is one line and says what to do."""
+    """The socket cannot be made here: exit code 2 for a control socket. The text is one line and says what to do."""
 
 
 class _HasOptions(Protocol):
@@ -46,17 +46,16 @@ def listening(path: str, *, mode: int, group: str) -> Iterator[socket.socket]:
     """
     if len(os.fsencode(path)) > PATH_BYTES_MAX:
         raise ControlPathError(
-            f"control path {path} is {len(os.fsencode(path))} bytes long, the system takes {PATH_BYTES_MAX}; "
-            "set a shorter [control] folder"
+            f"path {path} is {len(os.fsencode(path))} bytes long, the system takes {PATH_BYTES_MAX}; set a shorter one"
         )
     folder = os.path.dirname(path) or "."
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         lock = _lock(path)
     except FileExistsError:
-        raise ControlPathError(f"control socket {path} cannot be made: {folder} is no folder") from None
+        raise ControlPathError(f"socket {path} cannot be made: {folder} is no folder") from None
     except OSError as error:
-        raise ControlPathError(f"control socket {path} cannot be made: {error.strerror}") from None
+        raise ControlPathError(f"socket {path} cannot be made: {error.strerror}") from None
     try:
         listener = _listen(path, mode, group)
         try:
@@ -80,7 +79,7 @@ def _lock(path: str) -> int:
 
 
 def _in_use(path: str) -> ControlPathError:
-    return ControlPathError(f"control socket {path} is in use by a running process; stop it, or choose another path")
+    return ControlPathError(f"socket {path} is in use by a running process; stop it, or choose another path")
 
 
 def _listen(path: str, mode: int, group: str) -> socket.socket:
@@ -96,7 +95,7 @@ def _listen(path: str, mode: int, group: str) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise ControlPathError(f"control socket {path} cannot be made: {error.strerror}") from None
+        raise ControlPathError(f"socket {path} cannot be made: {error.strerror}") from None
     return listener
 
 
@@ -106,7 +105,7 @@ def _group_id(group: str) -> int:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        raise ControlPathError(f"[control] group {group}: there is no such group on this machine") from None
+        raise ControlPathError(f"group {group}: there is no such group on this machine") from None
 
 
 def _clear_stale(path: str) -> None:
@@ -116,14 +115,14 @@ def _clear_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(status.st_mode):
-        raise ControlPathError(f"{path} exists and is no socket; move it away, or choose another control path")
+        raise ControlPathError(f"{path} exists and is no socket; move it away, or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         if probe.connect_ex(path) not in (errno.ECONNREFUSED, errno.ENOENT):
             raise _in_use(path)  # by a program that keeps no lock, or may not be asked
     try:
         os.unlink(path)
     except OSError as error:
-        raise ControlPathError(f"stale control socket {path} cannot be removed: {error.strerror}") from None
+        raise ControlPathError(f"stale socket {path} cannot be removed: {error.strerror}") from None
 
 
 def _remove(path: str, made: int) -> None:

@@ -1,0 +1,76 @@
+"""What a front is told, as the bytes of an answer. Pure.
+
+Rules of this file:
+
+- Whoever is let in is named in Remote-User, and Remote-Groups is there even if empty: what a front copies from the
+  answer replaces what its client has forged.
+- Names hold anything, headers do not: `%`, what is not printable ASCII, and a blank at either end are percent-encoded
+  as UTF-8; in a group the comma too, since commas stand between groups.
+- No answer has a body, none may be kept by a cache, and a refusal says nothing of why.
+- h11 judges every header before it is written, so that no name can forge an answer; an answer is then kept.
+"""
+
+import functools
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import quote
+
+import h11
+
+from protocol.session import Attributes
+
+PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""What a header may hold as it is."""
+
+PLAIN_IN_GROUPS = PLAIN.replace(",", "")
+
+ANSWERS_KEPT = 1_024
+"""Answers that are kept ready, one for each user with his groups: 16 KiB each at most."""
+
+Header = tuple[str, str]
+
+CLOSE: Header = ("Connection", "close")
+
+
+def answer(status: int, headers: Sequence[Header] = ()) -> bytes:
+    """An answer without a body. Raises h11.LocalProtocolError for what is no header."""
+    own: list[Header] = [("Content-Length", "0"), ("Cache-Control", "no-store")]
+    made = h11.Response(status_code=status, headers=[*own, *headers])
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [b"%b: %b\r\n" % each for each in made.headers.raw_items()]
+    return b"".join([*lines, b"\r\n"])
+
+
+@functools.lru_cache(ANSWERS_KEPT)
+def allowed(user: str, attributes: Attributes) -> bytes:
+    """Let it pass: it is `user`."""
+    return answer(200, _names(user, attributes))
+
+
+def allowed_with_cookie(user: str, attributes: Attributes, cookie: str) -> bytes:
+    """Let it pass, and hand on `cookie`, the value of a Set-Cookie, to the browser."""
+    return answer(200, [*_names(user, attributes), ("Set-Cookie", cookie)])
+
+
+def refused(location: str | None, *, redirect: bool) -> bytes:
+    """Nobody is logged in. `location` is where to log in, if there is a place."""
+    headers = [] if location is None else [("Location", location)]
+    return answer(302 if redirect and headers else 401, headers)
+
+
+def login_location(login_url: str, page: bytes | None) -> str:
+    """Where to log in, and what to come back to."""
+    if page is None:
+        return login_url
+    return f"{login_url}{'&' if '?' in login_url else '?'}url={quote(page, safe='')}"
+
+
+def _names(user: str, attributes: Attributes) -> list[Header]:
+    groups = dict(attributes).get("groups", ())
+    encoded = [_encoded(name, PLAIN_IN_GROUPS) for name in ((groups,) if isinstance(groups, str) else groups)]
+    return [("Remote-User", _encoded(user, PLAIN)), ("Remote-Groups", ",".join(encoded))]
+
+
+def _encoded(name: str, plain: str) -> str:
+    encoded = quote(name, safe=plain)
+    return encoded if encoded == encoded.strip() else quote(name, safe=plain.replace(" ", ""))
