@@ -31,6 +31,9 @@ END_REASONS: dict[State, EndReason] = {
 }
 """How an ended state is told to people. A conflict is told as superseded: another login has taken its name."""
 
+BY_WILL: frozenset[EndReason] = frozenset({"logged_out", "administrator"})
+"""The reasons of an end that somebody wanted."""
+
 
 class Session:
     """One login of one user under one key, as the local copy knows it.

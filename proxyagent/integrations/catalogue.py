@@ -5,7 +5,7 @@ What an adapter needs of the extras is imported when it is made, so that a bare 
 
 from proxyagent.config import ProxySetup
 from proxyagent.integrations.adapter import Adapter, AdapterUnusable, Make
-from proxyagent.integrations.haproxy import activity, agent_check, session_map
+from proxyagent.integrations.haproxy import activity, agent_check, session_map, tunnels
 from proxyagent.integrations.squid.adapter import make as make_squid
 
 
@@ -28,6 +28,7 @@ ADAPTERS: dict[str, Make] = {
     "forward_auth": _forward_auth,
     "haproxy.agent_check": agent_check.make,
     "haproxy.map": session_map.make,
+    "haproxy.tunnels": tunnels.make,
     "haproxy.activity": activity.make,
 }
 """Makers by the name of their section in the configuration file, and of the setting where a section has several."""

@@ -1,4 +1,4 @@
-"""The part of `proxyagent run` that serves the squid beside it: its helpers, its access log, its tunnels.
+"""The part of `proxyagent run` that serves the squid beside it: its helpers, its access log, its manager.
 
 Rules of this file:
 
@@ -7,8 +7,7 @@ Rules of this file:
   password because this process started anew.
 - The access log is activity: a line for each request and each tunnel that has ended, `ADDRESS [COOKIE]` as in a
   question, without an answer. It is believed from [client] trusted_proxies only.
-- What is of no use now (a manager that does not answer, a HAProxy that is gone) is told, and keeps nothing else from
-  being served.
+- A manager that does not answer is told, and keeps nothing else from being served.
 """
 
 import socket
@@ -26,7 +25,7 @@ from proxyagent.agent import ProxyAgent
 from proxyagent.config import ProxySetup
 from proxyagent.integrations.adapter import Adapter, AdapterUnusable
 from proxyagent.integrations.client_key import ClientKeys
-from proxyagent.integrations.squid import manager, tunnels
+from proxyagent.integrations.squid import manager
 from proxyagent.integrations.squid.answers import Answers
 from proxyagent.integrations.squid.conversation import Helper, take_log
 from proxyagent.integrations.squid.fields import key_of
@@ -49,8 +48,6 @@ class Squid:
     def __init__(self, setup: ProxySetup, settings: SquidSettings) -> None:
         self._setup = setup
         self._settings = settings
-        runtime = setup.configuration.haproxy.runtime
-        self._runtime = setup.file(runtime) if "/" in runtime else runtime
         self._keys = ClientKeys(setup.configuration.client)
         self._key_of = key_of(self._keys)
 
@@ -67,8 +64,6 @@ class Squid:
                     nursery.start_soon(accept, feed, partial(take_log, agent, self._keys, self._key_of), log)
                 if helpers is not None:
                     nursery.start_soon(self._answer, helpers, agent, log)
-                if self._runtime:
-                    nursery.start_soon(tunnels.cut, self._runtime, agent, log)
                 for place in self._settings.manager:
                     nursery.start_soon(manager.watch, place, agent, self._keys, log)
 
@@ -113,7 +108,7 @@ def _feed(place: str) -> Iterator[socket.socket]:
 
 
 async def _wait_for_copy(agent: ProxyAgent) -> None:
-    """Until the copy is full, unless there is something in it: then this process is not new."""
-    if agent.statistics().sessions == 0:
+    """Until the copy is full for the first time; not for ever, for there may be no agent."""
+    if not agent.ever_synchronised:
         with trio.move_on_after(COPY_TIMEOUT_S):
             await agent.wait_synchronised()

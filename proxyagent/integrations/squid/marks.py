@@ -11,12 +11,10 @@ Rules of this file:
 
 from proxyagent.agent import ProxyAgent
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
+from proxyagent.session import BY_WILL
 
 MARKS_MAX = 50_000
 """Some MiB; the oldest give way. So many users that log out and do not come back have closed their browsers."""
-
-BY_WILL = frozenset({"logged_out", "administrator"})
-"""The reasons of an end that somebody wanted."""
 
 
 class Marks:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from protocol.io.log import quiet_log
 from protocol.key import key
 from proxyagent.integrations.haproxy.runtime import Runtime, RuntimeFailed
-from proxyagent.integrations.squid.tunnels import GRACE_S, cut
+from proxyagent.integrations.haproxy.tunnels import GRACE_S, Tunnels
 from proxyagent.testing import FakeProxyAgent
 
 
@@ -28,7 +28,7 @@ async def test_logouts_that_come_together_are_one_question(
     monkeypatch.setattr(Runtime, "shut_down_clients", shut_down)
     agent = FakeProxyAgent(idle_timeout_s=60)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(cut, "/run/haproxy.sock", agent, quiet_log())
+        nursery.start_soon(Tunnels(Runtime("/run/haproxy.sock")).serve, agent, quiet_log())
         await trio.testing.wait_all_tasks_blocked()
         for name in ("10.0.0.1", key("10.0.0.2", "x"), key(cookie="y"), "10.0.0.4", "10.0.0.5"):
             agent.login(name, "alice")
