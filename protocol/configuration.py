@@ -124,6 +124,12 @@ class Configuration:
         own = self.tls if self.tls.mode == "files" and not self.http.certificate else self.http
         return own.certificate, own.key
 
+    @property
+    def login_certificate(self) -> tuple[str, str]:
+        """Certificate and key that the login page shows, likewise."""
+        own = self.login
+        return (own.certificate, own.key) if own.certificate else self.http_certificate
+
     def agent(self, site: str, agent_id: int) -> AuthAgentEntry | None:
         """The entry of one agent, or None when it is not listed."""
         return next((agent for agent in self.agents_of(site) if agent.id == agent_id), None)

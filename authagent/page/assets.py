@@ -5,6 +5,8 @@ from importlib import resources
 
 import attrs
 
+from protocol.io.http.look import look
+
 KINDS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -22,4 +24,5 @@ class Assets:
 def load() -> Assets:
     """Reads the files. Blocks on the disk."""
     folder = resources.files("authagent.page").joinpath("files")
-    return Assets({name: folder.joinpath(name).read_bytes() for name in KINDS})
+    files = {name: folder.joinpath(name).read_bytes() for name in KINDS}
+    return Assets({**files, "page.css": look().encode() + files["page.css"]})

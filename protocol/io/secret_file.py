@@ -40,18 +40,30 @@ def read(path: str) -> Secrets:
     Blocks on the disk.
     """
     path = readable(path)
-    with _one_line(path), open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        _check_mode(path, status.st_mode)
-        content = file.read(_FILE_BYTES_MAX + 1)
-    if len(content) > _FILE_BYTES_MAX:
-        raise _mistake(path, "larger than 4 KiB: this is no secret file")
     try:
-        return secret.parse(content.decode("utf-8"))
+        return secret.parse(_content(path).decode("utf-8"))
     except UnicodeDecodeError:
         raise _mistake(path, "it is not text; make a new one with: authagent init") from None
     except ValueError as error:
         raise _mistake(path, str(error)) from None
+
+
+def read_line(path: str) -> str:
+    """The one line of a file with somebody else's secret, such as a password. Raises MistakesFound, as `read` does."""
+    path = readable(path)
+    lines = _content(path).decode("utf-8", "replace").splitlines()
+    if len(lines) != 1 or not lines[0]:
+        raise _mistake(path, "it must hold one line, and nothing else")
+    return lines[0]
+
+
+def _content(path: str) -> bytes:
+    with _one_line(path), open(path, "rb") as file:
+        _check_mode(path, os.fstat(file.fileno()).st_mode)
+        content = file.read(_FILE_BYTES_MAX + 1)
+    if len(content) > _FILE_BYTES_MAX:
+        raise _mistake(path, "larger than 4 KiB: this is no secret file")
+    return content
 
 
 def read_or_make(path: str) -> Secrets:

@@ -19,6 +19,16 @@ def _forward_auth(setup: ProxySetup) -> Adapter | None:
     return make(setup)
 
 
+def _login(setup: ProxySetup) -> Adapter | None:
+    if not setup.configuration.login.listen:
+        return None
+    try:
+        from proxyagent.integrations.login_page import LoginPage
+    except ModuleNotFoundError as error:
+        raise _lacking("[login]", error, "http") from None
+    return LoginPage(setup)
+
+
 def _lacking(section: str, error: ModuleNotFoundError, extra: str) -> AdapterUnusable:
     return AdapterUnusable(f'{section} needs {error.name}, which is not installed: pip install "one-login[{extra}]"')
 
@@ -26,6 +36,7 @@ def _lacking(section: str, error: ModuleNotFoundError, extra: str) -> AdapterUnu
 ADAPTERS: dict[str, Make] = {
     "squid": make_squid,
     "forward_auth": _forward_auth,
+    "login": _login,
     "haproxy.agent_check": agent_check.make,
     "haproxy.map": session_map.make,
     "haproxy.tunnels": tunnels.make,

@@ -15,6 +15,8 @@ import attrs
 import h11
 import trio
 
+from protocol.io.tls import reason
+
 HEADER_BYTES_MAX = 16 * 1024
 
 PORTS = {"http": 80, "https": 443}
@@ -49,19 +51,9 @@ async def post(target: Target, headers: Sequence[tuple[str, str]], body: bytes) 
         finally:
             await trio.aclose_forcefully(stream)
     except (OSError, trio.BrokenResourceError) as error:
-        raise PostFailed(_reason(error)) from None
+        raise PostFailed(reason(error)) from None
     except h11.RemoteProtocolError as error:
         raise PostFailed(f"that is no HTTP: {error}") from None
-
-
-def _reason(error: Exception) -> str:
-    """One line; trio hides what OpenSSL says behind a broken stream."""
-    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"TLS: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS: {cause.reason or cause}"
-    return str(error) or type(error).__name__
 
 
 async def _connect(host: str, port: int, tls: ssl.SSLContext | None) -> trio.abc.Stream:

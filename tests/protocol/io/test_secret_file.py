@@ -205,3 +205,18 @@ def test_a_state_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(MistakesFound, match="secret file"):
         secret_file.read_or_make(str(tmp_path / "state" / "secret"))
+
+
+def test_somebody_elses_secret_is_one_line_under_the_same_rules(tmp_path: Path) -> None:
+    """A password is not judged, but its file must be closed to others and hold nothing else."""
+    path = tmp_path / "word"
+    path.touch(0o600)
+    path.write_text("pw\n")
+    assert secret_file.read_line(str(path)) == "pw"
+    for content in ("", "\n", "one\ntwo\n"):
+        path.write_text(content)
+        with pytest.raises(MistakesFound, match="one line"):
+            secret_file.read_line(str(path))
+    path.chmod(0o644)
+    with pytest.raises(MistakesFound, match="opens it to others"):
+        secret_file.read_line(str(path))

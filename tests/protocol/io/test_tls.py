@@ -246,3 +246,12 @@ def test_closing_twice_is_harmless(made: Tls) -> None:
     assert near.close() != b""
     near.close()
     Cipher(tls.dialling_only().dialling, server=False).close()
+
+
+def test_why_a_connection_failed_is_one_line() -> None:
+    """What OpenSSL says, also where trio hides it; else the error's own words, or its name."""
+    broken = OSError("broken")
+    broken.__cause__ = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    assert tls.reason(broken) == f"TLS: {broken.__cause__}"
+    assert tls.reason(OSError("all attempts failed")) == "all attempts failed"
+    assert tls.reason(OSError()) == "OSError"

@@ -1,0 +1,29 @@
+"""The login page, put together as the configuration says, for the adapter that serves it."""
+
+import secrets
+
+import trio
+from starlette.applications import Starlette
+
+from protocol.io.http.guard import App
+from protocol.io.log import Log
+from proxyagent.agent import ProxyAgent
+from proxyagent.config import ProxySetup
+from proxyagent.login import backends
+from proxyagent.login.gate import Gate
+from proxyagent.login.routes import LoginPage
+from proxyagent.login.texts import Texts
+from proxyagent.login.visitor import Keys, Reception
+
+COOKIE_BYTES = 32
+
+
+async def make(setup: ProxySetup, agent: ProxyAgent, keys: Keys, log: Log) -> App:
+    """The page as an ASGI application. Raises BackendUnusable. Reads files, in a thread."""
+    settings = setup.configuration.login
+    backend = await trio.to_thread.run_sync(backends.make, setup)
+    texts = await trio.to_thread.run_sync(Texts, setup.file(settings.texts))
+    gate = Gate(agent, keys, backend, lambda: secrets.token_urlsafe(COOKIE_BYTES), log)
+    hsts = any(setup.configuration.login_certificate)
+    page = LoginPage(gate, Reception(agent, keys, settings.hosts), texts, settings.return_hosts, hsts=hsts)
+    return Starlette(routes=page.routes())
