@@ -44,7 +44,7 @@ class ProxySetup:
     @property
     def meets_browsers(self) -> bool:
         """Whether `proxyagent run` answers browsers, so that the failover cookie is its business."""
-        return bool(self.configuration.forward_auth.listen)
+        return bool(self.configuration.forward_auth.listen or self.configuration.login.listen)
 
     def host(self, agent: AuthAgentEntry) -> str:
         """What this proxy dials to reach `agent`."""

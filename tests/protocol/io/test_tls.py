@@ -251,7 +251,12 @@ def test_closing_twice_is_harmless(made: Tls) -> None:
 def test_why_a_connection_failed_is_one_line() -> None:
     """What OpenSSL says, also where trio hides it; else the error's own words, or its name."""
     broken = OSError("broken")
-    broken.__cause__ = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
-    assert tls.reason(broken) == f"TLS: {broken.__cause__}"
+    cipher = Cipher(tls.dialling_only().dialling, server=False)
+    cipher.handshake()
+    cipher.feed(b"HTTP/1.1 400 Bad Request\r\n")
+    with pytest.raises(ssl.SSLError) as caught:
+        cipher.handshake()
+    broken.__cause__ = caught.value
+    assert tls.reason(broken) == "TLS: WRONG_VERSION_NUMBER"
     assert tls.reason(OSError("all attempts failed")) == "all attempts failed"
     assert tls.reason(OSError()) == "OSError"
