@@ -31,6 +31,9 @@ COMPONENTS = (
     Component("redis-server", "redis-server", "the peer that benchmarks compare with"),
     Component("redis-sentinel", "redis-sentinel", "the failover that benchmarks compare with"),
     Component("haproxy", "haproxy", "the L4 switch in front of the demo's proxies"),
+    Component("nginx", "nginx-light", "a front that asks the endpoint for forward authentication"),
+    Component("squid", "squid", "the proxy of most farms, with our helpers"),
+    Component("wrk", "wrk", "load through proxies, for benchmarks"),
     Component("systemd-analyze", "systemd", "checking the units"),
     Component("logrotate", "logrotate", "reading the file for it"),
     Component("groff", "groff", "formatting the manual pages"),
@@ -43,6 +46,7 @@ COMPONENTS = (
     Component("node", "nodejs", "libraries that read the failover cookie too"),
     Component("npm", "npm", "installing these libraries"),
     Component("chromium", "chromium", "looks at the status page"),
+    Component("slapd", "slapd", "the directory behind the login page"),
     Component("spin", "spin", "the model of the pair, gone through in every order"),
     Component("gcc", "build-essential", "compiling what spin makes of the model"),
 )

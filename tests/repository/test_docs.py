@@ -21,6 +21,7 @@ SERVED = [tree.ROOT / "README.md", tree.ROOT / "docs" / "tutorial.md", *sorted((
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"(?:<!-- (run|compile) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+SHOWN = re.compile(r"<!-- from: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 EVENT = re.compile(r"[a-z]+(\.[a-z_]+)?")
 LOGGING_CALLS = {"started", "note", "warning", "alarm", "detail", "session", "Log", "_emit", "_write"}
 
@@ -54,6 +55,21 @@ def _blocks(language: str) -> list["object"]:
             if kind == language:
                 found.append(pytest.param(mark, text, id=f"{_name(path)}-{number}"))
     return found
+
+
+def _shown() -> list["object"]:
+    """Every code block that shows a file, as a test parameter: (the file's name, text)."""
+    return [
+        pytest.param(name, text, id=f"{_name(path)}-{name}")
+        for path in dict.fromkeys(SERVED)
+        for name, text in SHOWN.findall(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(("name", "text"), _shown())
+def test_a_page_shows_the_file_that_the_tests_run(name: str, text: str) -> None:
+    """A block behind `<!-- from: FILE -->` is that file, or a part of it in whole lines."""
+    assert f"\n{text}" in "\n" + (tree.ROOT / name).read_text(encoding="utf-8")
 
 
 # -- links and words -----------------------------------------------------------------------------------------------

@@ -58,11 +58,17 @@ def refused(location: str | None, *, redirect: bool) -> bytes:
     return answer(302 if redirect and headers else 401, headers)
 
 
-def login_location(login_url: str, page: bytes | None) -> str:
-    """Where to log in, and what to come back to."""
-    if page is None:
-        return login_url
-    return f"{login_url}{'&' if '?' in login_url else '?'}url={quote(page, safe='')}"
+def login_location(login_url: str, origin: bytes | None, page: bytes | None) -> str:
+    """Where to log in, with `url=`, what to come back to: a path, where the log-in page is one of the same host.
+
+    `origin` is that host with its scheme. It is put before the path: Traefik would put our own address there.
+    """
+    place, same_host = (origin or b"").decode(), login_url.startswith("/")
+    where = place + login_url if same_host else login_url
+    if page is None or not (same_host or origin):
+        return where
+    wanted = page if same_host else place.encode() + page
+    return f"{where}{'&' if '?' in login_url else '?'}url={quote(wanted, safe='')}"
 
 
 def _names(user: str, attributes: Attributes) -> list[Header]:

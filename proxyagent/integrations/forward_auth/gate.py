@@ -76,5 +76,7 @@ class Gate:
     def _refused(self, request: h11.Request, front: Front, headers: Headers) -> bytes:
         if front is Front.PASSES_ON and not question.is_browser(request, headers):
             return refused(None, redirect=False)
-        location = login_location(self.login_url, question.page(request, headers)) if self.login_url else None
+        location = None
+        if self.login_url:
+            location = login_location(self.login_url, question.origin(headers), question.page(request, headers))
         return refused(location, redirect=front is Front.PASSES_ON)

@@ -26,7 +26,7 @@ NAMES = frozenset(
 """All headers that are read."""
 
 PAGE_BYTES_MAX = 2_048
-"""The address of a page to come back to: longer ones fit no front's buffer once they are quoted in a Location."""
+"""The path of a page to come back to: longer ones fit no front's buffer once they are quoted in a Location."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
@@ -84,16 +84,17 @@ def is_browser(request: h11.Request, headers: Headers) -> bool:
     return _method(request, headers) == b"GET" and b"text/html" in headers.get(b"accept", b"").lower()
 
 
-def page(request: h11.Request, headers: Headers) -> bytes | None:
-    """The address of the page that was asked for, where a browser could come back to it."""
+def origin(headers: Headers) -> bytes | None:
+    """Scheme and host that the client asked: `https://app.example.org`."""
     scheme, host = headers.get(b"x-forwarded-proto", b""), headers.get(b"x-forwarded-host", b"")
+    return scheme + b"://" + host if scheme in (b"http", b"https") and _HOST.fullmatch(host) else None
+
+
+def page(request: h11.Request, headers: Headers) -> bytes | None:
+    """Path and query of the page that was asked for, where a browser could come back to it."""
     path = headers.get(b"x-forwarded-uri", b"")
-    if _method(request, headers) not in (b"GET", b"HEAD") or scheme not in (b"http", b"https"):
-        return None
-    if not _HOST.fullmatch(host) or not path.startswith(b"/"):
-        return None
-    found = scheme + b"://" + host + path
-    return found if len(found) <= PAGE_BYTES_MAX else None
+    is_one = path.startswith(b"/") and len(path) <= PAGE_BYTES_MAX
+    return path if is_one and _method(request, headers) in (b"GET", b"HEAD") else None
 
 
 def is_https(headers: Headers) -> bool:

@@ -69,12 +69,26 @@ def test_a_refusal_redirects_only_where_there_is_a_place(location: str | None, r
     assert headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("login_url", ["/login", "https://login.test/in?from=auth"])
-@pytest.mark.parametrize("page", [b"https://a.test/x?a=b&url=c#d", b"http://a.test/%26\xff;'\"<>"])
-def test_the_log_in_page_gets_the_address_back(login_url: str, page: bytes) -> None:
-    """Quoted once, so that it is one parameter, whatever it holds."""
-    location = answer.login_location(login_url, page)
+@pytest.mark.parametrize("page", [b"/x?a=b&url=c#d", b"/%26\xff;'\"<>"])
+@pytest.mark.parametrize(
+    ("login_url", "before"),
+    [
+        ("/login/", "https://a.test/login/?url="),
+        ("/in?a=b", "https://a.test/in?a=b&url="),
+        ("https://login.test/in?from=auth", "https://login.test/in?from=auth&url="),
+    ],
+)
+def test_the_log_in_page_gets_the_address_back(login_url: str, before: str, page: bytes) -> None:
+    """Quoted once, so that it is one parameter, whatever it holds; to another host with the host that was asked."""
+    location = answer.login_location(login_url, b"https://a.test", page)
+    (back,) = parse_qs(urlsplit(location).query, encoding="latin-1")["url"]
 
-    assert location.startswith(login_url) and location.isascii()
-    assert parse_qs(urlsplit(location).query, encoding="latin-1")["url"] == [page.decode("latin-1")]
-    assert answer.login_location(login_url, None) == login_url
+    assert location.startswith(before) and location.isascii()
+    assert back == ("" if login_url.startswith("/") else "https://a.test") + page.decode("latin-1")
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """Without a page there is none to come back to; without a host a path is the front's business."""
+    assert answer.login_location("/login", b"https://a.test", None) == "https://a.test/login"
+    assert answer.login_location("/login", None, b"/x") == "/login?url=%2Fx"
+    assert answer.login_location("https://login.test/", None, b"/x") == "https://login.test/"
