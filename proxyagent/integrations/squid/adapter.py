@@ -108,7 +108,7 @@ def _feed(place: str) -> Iterator[socket.socket]:
 
 
 async def _wait_for_copy(agent: ProxyAgent) -> None:
-    """Until the copy is full for the first time; not for ever, for there may be no agent."""
-    if not agent.ever_synchronised:
+    """Until a copy that is empty is full for the first time; not for ever, for there may be no agent."""
+    if not agent.ever_synchronised and not agent.statistics().sessions:
         with trio.move_on_after(COPY_TIMEOUT_S):
             await agent.wait_synchronised()

@@ -5,7 +5,8 @@ Rules of this file:
 - A request whose bytes have grown since the last look is activity of its client. The first look counts for nothing:
   the request itself was asked about.
 - Only addresses are told there: for keys with a cookie there is nothing to be learnt.
-- A squid that is not there, or lets us not ask, is told once, and asked again at the next turn.
+- A squid that is not there twice, or lets us not ask, is told once, and asked again at the next turn: squid starts
+  after us.
 """
 
 import re
@@ -50,15 +51,16 @@ class Growth:
 
 async def watch(place: str, agent: ProxyAgent, keys: ClientKeys, log: Log) -> None:
     """Look every INTERVAL_S seconds at the squid that answers at `place` (HOST:PORT), until cancelled."""
-    growth, complaint = Growth(), ""
+    growth, failures = Growth(), 0
     while True:
         try:
             page = await fetch(place)
         except (OSError, trio.BrokenResourceError, ValueError) as error:
-            if complaint != (complaint := str(error)):
-                log.warning("squid.manager_failed", at=place, error=complaint)
+            failures += 1
+            if failures == 2:
+                log.warning("squid.manager_failed", at=place, error=str(error))
         else:
-            complaint = ""
+            failures = 0
             for key in _keys(growth.clients(page), keys):
                 agent.touch(key)
         await trio.sleep(INTERVAL_S)
