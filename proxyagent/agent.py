@@ -113,7 +113,7 @@ class ProxyAgent:
     @property
     def ever_synchronised(self) -> bool:
         """Whether the copy has ever been full since this agent was opened; links may have come and gone since."""
-        return self._shell.client.ever_synchronised
+        return self._shell.client.progress.complete
 
     @property
     def answering(self) -> bool:

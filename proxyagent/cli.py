@@ -7,7 +7,6 @@ Rules of this file:
 - Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback.
 """
 
-import functools
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,27 +14,7 @@ from typing import Any
 import click
 
 from proxyagent import __version__
-
-SHARED = ("config", "site", "id", "control")
-
-_LEVELS = click.Choice(["local", "master", "site"])
-_SECONDS = click.FloatRange(0.001, 3600)
-
-
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every verb understands, before it or after it; handed on as `options`."""
-
-    @click.option("--config", metavar="FILE", help="The configuration file.")
-    @click.option("--site", metavar="NAME", help="Which site's proxy, where several fit.")
-    @click.option("--id", metavar="ID", help="Which proxy, where several run here.")
-    @click.option("--control", metavar="PATH", help="The control socket.")
-    @functools.wraps(function)
-    def given(*arguments: Any, **options: Any) -> Any:
-        before = click.get_current_context().obj or {}
-        chosen = {name: options.pop(name) or before.get(name) for name in SHARED}
-        return function(*arguments, options=chosen, **options)
-
-    return given
+from proxyagent.options import LEVELS, SECONDS, pairs, shared
 
 
 @click.group(
@@ -116,8 +95,8 @@ def lookup(ctx: click.Context, /, key: str, touch: bool, as_json: bool, options:
 @click.option("--attribute", "attributes", metavar="K=V", multiple=True, help="More than once under one K: a list.")
 @click.option("--idle-timeout", metavar="S", type=float, help="Seconds; at least 60.")
 @click.option("--lifetime", metavar="S", type=float, help="Seconds; at most max_lifetime.")
-@click.option("--wait", type=_LEVELS, default="local", help="How far it must have got.")
-@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+@click.option("--wait", type=LEVELS, default="local", help="How far it must have got.")
+@click.option("--timeout", metavar="S", type=SECONDS, default=5.0, help="Wait at most S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @shared
 @click.pass_context
@@ -131,7 +110,7 @@ def login(
     question = {
         "key": key,
         "user": user,
-        "attributes": _pairs(attributes),
+        "attributes": pairs(attributes),
         "idle_timeout_s": idle_timeout,
         "lifetime_s": lifetime,
         "wait": wait,
@@ -140,22 +119,11 @@ def login(
     ctx.exit(verbs.login(options, question, as_json=as_json))
 
 
-def _pairs(given: tuple[str, ...], option: str = "--attribute") -> dict[str, str | list[str]]:
-    """Attributes or claims from the command line: one value, or a list where a name is repeated."""
-    pairs: dict[str, list[str]] = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{each!r}: write NAME=VALUE", param_hint=option)
-        pairs.setdefault(name, []).append(value)
-    return {name: values[0] if len(values) == 1 else values for name, values in pairs.items()}
-
-
 @cli.command(epilog="Example: proxyagent logout --user alice --wait site")
 @click.argument("key", required=False)
 @click.option("--user", metavar="U", help="Everything of one user, everywhere.")
-@click.option("--wait", type=_LEVELS, default="local", help="How far it must have got.")
-@click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+@click.option("--wait", type=LEVELS, default="local", help="How far it must have got.")
+@click.option("--timeout", metavar="S", type=SECONDS, default=5.0, help="Wait at most S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @shared
 @click.pass_context
@@ -195,7 +163,7 @@ def watch(ctx: click.Context, /, as_json: bool, options: Mapping[str, Any]) -> N
 
 
 @cli.command("send-sync-to-agent", epilog="Example: proxyagent send-sync-to-agent --timeout 30")
-@click.option("--timeout", metavar="S", type=_SECONDS, default=10.0, help="Wait at most S seconds.")
+@click.option("--timeout", metavar="S", type=SECONDS, default=10.0, help="Wait at most S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @shared
 @click.pass_context
@@ -266,7 +234,7 @@ def code() -> None:
     """One-time codes by which a user's device is provisioned: asked of the master, through this ProxyAgent."""
 
 
-_CODE_TIMEOUT = click.option("--timeout", metavar="S", type=_SECONDS, default=5.0, help="Wait at most S seconds.")
+_CODE_TIMEOUT = click.option("--timeout", metavar="S", type=SECONDS, default=5.0, help="Wait at most S seconds.")
 _CODE_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -369,7 +337,7 @@ def seal(keys: tuple[str, ...], compatibility: str, user: str, claims: tuple[str
 
     if lifetime != lifetime:
         raise click.BadParameter("nan is no number of seconds", param_hint="--lifetime")
-    code = cookie_verbs.seal(keys, compatibility, user, _pairs(claims, "--claim"), lifetime)
+    code = cookie_verbs.seal(keys, compatibility, user, pairs(claims, "--claim"), lifetime)
     click.get_current_context().exit(code)
 
 

@@ -60,7 +60,7 @@ class Client:
         self.agents_found = self.pauses = self.resynced = 0
         self._now = now
         self._dice = dice
-        self._progress = Progress()
+        self.progress = Progress()
         self._punctuality = Punctuality()
         self._failover = Failover(settings.agents, settings.site)
         self._refusals: dict[int, str] = {}
@@ -137,7 +137,7 @@ class Client:
             event.agent,
             event.address,
             self.cache,
-            self._progress,
+            self.progress,
             self._punctuality,
             self._merged,
             now,
@@ -393,11 +393,6 @@ class Client:
     def synchronised(self) -> bool:
         """Whether the copy is full: it has been compared, or replayed, with the master that serves now."""
         return self.conversation is not None and self.conversation.complete
-
-    @property
-    def ever_synchronised(self) -> bool:
-        """Whether the copy has ever been full."""
-        return self._progress.complete
 
     @property
     def hurry(self) -> bool:

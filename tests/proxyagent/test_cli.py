@@ -4,7 +4,6 @@ import subprocess
 import sys
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -42,13 +41,6 @@ def test_shared_options_stand_before_or_after_the_verb(asked: list[dict[str, Any
     assert [each["id"] for each in asked] == ["p1"] * 3
     assert [each["control"] for each in asked] == ["/a"] * 3
     assert [each["as_json"] for each in asked] == [False, False, True]
-
-
-def test_repeated_attributes_are_a_list() -> None:
-    """K=V once is a text, more than once a list; without = it is a usage error."""
-    assert cli._pairs(("a=1", "g=x", "g=y=z")) == {"a": "1", "g": ["x", "y=z"]}
-    with pytest.raises(click.BadParameter):
-        cli._pairs(("a",))
 
 
 def test_light_verbs_import_nothing_heavy() -> None:

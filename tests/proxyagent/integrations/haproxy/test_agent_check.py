@@ -49,7 +49,7 @@ async def test_up_needs_a_full_copy_once_and_no_agent_afterwards() -> None:
 async def test_a_proxy_whose_look_ups_stopped_is_down() -> None:
     """With keep_sessions = "drop" an isolated proxy knows nobody, and is sent nobody."""
     agent = FakeProxyAgent(keep_sessions="drop")
-    agent.shell.client._progress.complete = True
+    agent.shell.client.progress.complete = True
     assert answer(agent, draining=False) == "up ready"
     agent.isolate()
     agent.advance(120)
