@@ -1,4 +1,4 @@
-"""A real site, whose agents show their pages, and a real browser in front of them.
+"""A real site, whose agents show their pages, and a real browser in front of these and others.
 
 Rules of this file:
 
@@ -57,30 +57,28 @@ class Shown:
 
 
 @attrs.define
-class Windows:
+class Watched:
     """Opens windows of the browser; keeps what their pages did wrong."""
 
     browser: Browser
-    shown: Shown
     name: str
     wrong: list[str] = attrs.field(factory=list)
     count: int = 0
 
     @contextmanager
-    def open(self, agent: int = 1, *, sign_in: bool = True, expect: str = "", **context: Any) -> Iterator[Page]:
-        """A window at the page of an agent. A complaint of the console that has `expect` in it is expected."""
-        address = self.shown.pages[agent]
+    def at(self, address: str, *, expect: str = "", leads_to: str = "", **context: Any) -> Iterator[Page]:
+        """A window at an address. A complaint of the console that has `expect` in it is expected.
+
+        It may ask for nothing elsewhere, but for what begins with `leads_to`.
+        """
+        allowed = (address, leads_to) if leads_to else (address,)
         with self.browser.new_context(**{"viewport": {"width": 1180, "height": 980}, **context}) as made:
             made.set_default_timeout(PATIENCE_MS)
             page = made.new_page()
             page.on("console", lambda message: self._heard(message, expect))
             page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-            page.on("request", lambda request: self._asked(request, address))
+            page.on("request", lambda request: self._asked(request, allowed))
             page.goto(address)
-            if sign_in:
-                page.fill("#password", PASSWORD)
-                page.keyboard.press("Enter")
-                page.wait_for_selector("#sentence")
             try:
                 yield page
             finally:
@@ -91,9 +89,26 @@ class Windows:
         if message.type in ("error", "warning") and not (expect and expect in message.text):
             self.wrong.append(f"{message.type}: {message.text}")
 
-    def _asked(self, request: Request, address: str) -> None:
-        if not request.url.startswith(address):
+    def _asked(self, request: Request, allowed: tuple[str, ...]) -> None:
+        if not request.url.startswith(allowed):
             self.wrong.append(f"asked {request.url}")
+
+
+@attrs.define
+class Windows(Watched):
+    """Windows at the status pages of the site."""
+
+    shown: Shown = attrs.field(kw_only=True)
+
+    @contextmanager
+    def open(self, agent: int = 1, *, sign_in: bool = True, expect: str = "", **context: Any) -> Iterator[Page]:
+        """A window at the page of an agent."""
+        with self.at(self.shown.pages[agent], expect=expect, **context) as page:
+            if sign_in:
+                page.fill("#password", PASSWORD)
+                page.keyboard.press("Enter")
+                page.wait_for_selector("#sentence")
+            yield page
 
 
 async def answers(address: str, agent: Agent) -> object:
@@ -163,7 +178,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def windows(browser: Browser, shown: Shown, request: pytest.FixtureRequest) -> Iterator[Windows]:
     """Opens windows; the test fails when a page of them asked for anything elsewhere, or its console complained."""
-    opened = Windows(browser, shown, Path(request.node.name).name.removeprefix("test_"))
+    opened = Windows(browser, Path(request.node.name).name.removeprefix("test_"), shown=shown)
+    yield opened
+    assert not opened.wrong
+
+
+@pytest.fixture
+def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """As `windows`, without the site."""
+    opened = Watched(browser, Path(request.node.name).name.removeprefix("test_"))
     yield opened
     assert not opened.wrong
 
@@ -171,4 +194,4 @@ def windows(browser: Browser, shown: Shown, request: pytest.FixtureRequest) -> I
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say where the screenshots are."""
     if SCREENSHOTS.is_dir():
-        terminalreporter.write_line(f"screenshots of the status page: {SCREENSHOTS}")
+        terminalreporter.write_line(f"screenshots of the pages: {SCREENSHOTS}")

@@ -22,7 +22,7 @@ from tests.repository import tree
 
 pytestmark = pytest.mark.slow
 
-NEEDS_AN_EXTRA = ("http", "page")
+NEEDS_AN_EXTRA = ("forward_auth", "http", "login", "page")
 """Folders that are imported only by who asks for what they do."""
 
 
@@ -132,7 +132,7 @@ def test_the_commands_work_in_a_fresh_environment(installed: Path) -> None:
 
 def test_every_module_imports_in_a_fresh_environment(installed: Path) -> None:
     """No file of the packages leans on a library that only the development environment has, or on an extra."""
-    skipped = ("__main__", "minimal_proxy", "mitmproxy")  # the last runs in the environment of its namesake
+    skipped = ("__main__", "minimal_proxy", "login_page", "mitmproxy")  # the last has the environment of its namesake
     modules = [
         tree.name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in tree.sources()
