@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-- A node may speak only for itself: agents of the own site, proxies by id or pattern, from the address where one is
-  given. Anything else is refused with the line that is missing.
+- A node may speak only for itself: agents of sites that the file lists, proxies by id or pattern, from the address
+  where one is given. Anything else is refused with the line that is missing.
 - Pure: where an entry's host is a name, the caller looks it up (`host_of`) and hands the addresses in.
 
 Source: DESIGN section 5.
@@ -47,10 +47,10 @@ def judge(
 
 
 def _agent(hello: Hello, found: Configuration, site: str, own_id: str) -> Refusal | None:
-    if hello.site != site:
-        text = f"agent {hello.id} is of site {hello.site}, this one of {site}; sites are not joined by this version"
+    if hello.site not in found.sites:
+        text = f"{site} does not list site {hello.site}: add its [[authagent]] entries to the file, restart"
         return Refusal(Code.WRONG_SITE, text)
-    if hello.id == own_id:
+    if (hello.site, hello.id) == (site, own_id):
         text = f"this is agent {own_id} of {site} itself: two machines run with one id, or host and port are one's own"
         return Refusal(Code.DUPLICATE, text)
     if not _listed(hello, found):

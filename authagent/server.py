@@ -32,6 +32,7 @@ from authagent.store import Store
 from authagent.sync_errors import SyncErrors
 from authagent.tally import Tally
 from protocol import addresses, codec
+from protocol.configuration import AuthAgentEntry
 from protocol.errors import Code, RemoteProtocolError
 from protocol.handshake import Peer
 from protocol.io.dial import dial
@@ -194,6 +195,8 @@ class Server:
                 self._end(number, code, text, elsewhere)
             case do.Dial(timeout_s):
                 self._nursery.start_soon(self._dial, timeout_s)
+            case do.Reach(site, agent, timeout_s):
+                self._nursery.start_soon(self._reach, site, agent, timeout_s)
             case do.PersistTerm(term):
                 assert self.store is not None, "a term before the store was loaded"
                 self.store.write_term(term, lambda stored: None)  # not waited for: see above
@@ -238,29 +241,49 @@ class Server:
         await self._serve(link)
 
     async def _dial(self, timeout_s: float) -> None:
+        """Link to the partner, and serve that link; or tell why there is none."""
         partner = self.setup.partner
         assert partner is not None, "there is nobody to dial"
         try:
-            link = await self._make_link(partner.host, partner.port, self.setup.identity, self.setup.tls, timeout_s)
+            link = await self._linked_to(partner, partner.host, timeout_s)
         except LinkRefused as refused:
             self.sync_errors.failed("refused by", refused.text, refused.code, self.clock().monotonic_s)
             self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
-            return
         except LinkFailed as failed:
             self.sync_errors.failed(failed.kind, failed.text, None, self.clock().monotonic_s)
             self.step(on.DialFailed(ANSWERS.get(failed.kind), failed.text, proven_dead=failed.kind in DEAD))
-            return
+        else:
+            await self._serve(link)
+
+    async def _reach(self, site: str, agent: str, timeout_s: float) -> None:
+        """Link to an agent of another site, and serve that link; or tell why there is none."""
+        entry = self.setup.configuration.agent(site, int(agent))
+        try:
+            if entry is None:
+                raise LinkFailed("unlisted", f"agent {agent} of {site} is no longer in the file")
+            link = await self._linked_to(entry, entry.wan_host or entry.host, timeout_s)
+        except LinkRefused as refused:
+            self.step(on.NotReached(site, agent, refused.code, refused.text))
+        except LinkFailed as failed:
+            self.step(on.NotReached(site, agent, ANSWERS.get(failed.kind), failed.text))
+        else:
+            await self._serve(link)
+
+    async def _linked_to(self, entry: AuthAgentEntry, host: str, timeout_s: float) -> Link:
+        """A proven link to the agent that the file names so. Raises LinkFailed."""
+        try:
+            link = await self._make_link(host, entry.port, self.setup.identity, self.setup.tls, timeout_s)
+        except (LinkFailed, LinkRefused):
+            raise
         except Exception as error:  # noqa: BLE001 - whatever the other end's bytes bring about, this agent serves on
-            self.log.alarm("link.broken", peer=f"authagent-{partner.id}", error=repr(error))
-            self.step(on.DialFailed(None, repr(error), proven_dead=False))
-            return
+            self.log.alarm("link.broken", peer=str(entry), error=repr(error))
+            raise LinkFailed("broken", repr(error)) from None
         peer = link.peer
-        if (peer.kind, peer.site, peer.id) != ("agent", self.setup.site, str(partner.id)):
-            text = f"{partner.host}:{partner.port} is agent {peer.id} of {peer.site}, not the partner"
+        if (peer.kind, peer.site, peer.id) != ("agent", entry.site, str(entry.id)):
+            text = f"{host}:{entry.port} is {peer.kind} {peer.id} of {peer.site}, not {entry}"
             link.close(Code.WRONG_SITE, text)
-            self.step(on.DialFailed(Code.WRONG_SITE, text, proven_dead=False))
-            return
-        await self._serve(link)
+            raise LinkRefused(Code.WRONG_SITE, text)
+        return link
 
     async def _serve(self, link: Link) -> None:
         """Hand a link's messages to the machine until it ends."""
@@ -269,7 +292,7 @@ class Server:
         self.links[number] = link
         peer = link.peer
         self.refusals.forget(peer.kind, peer.id)
-        if peer.kind == "agent":
+        if peer.kind == "agent" and peer.site == self.setup.site:
             self.sync_errors.linked()
         self.step(
             on.LinkOpened(
@@ -303,7 +326,7 @@ class Server:
     def _lost_sight(self, peer: Peer) -> None:
         """Of a proxy that is listed by name it is kept what it misses until it is back."""
         listed = self.setup.configuration.proxy(peer.site, peer.id) if peer.kind == "proxy" else None
-        if listed is not None and not listed.is_pattern and self.agent.peers.named("proxy", peer.id) is None:
+        if listed is not None and not listed.is_pattern and self.agent.peers.named("proxy", peer.site, peer.id) is None:
             self.missed.left(peer.id, self.clock().monotonic_s)
 
     def _end(self, number: int, code: Code, text: str, elsewhere: str = "") -> None:

@@ -15,6 +15,7 @@ import attrs
 
 from authagent import __version__, certificate, config, receivers
 from authagent.config import AgentSetup, Flags
+from authagent.core.settings import RemoteSite
 from authagent.receivers import Receiver
 from protocol import addresses, codes, secret
 from protocol.configuration import AuthAgentEntry, Configuration
@@ -52,6 +53,13 @@ class Setup:
         return self.made.partner
 
     @property
+    def remotes(self) -> tuple[RemoteSite, ...]:
+        """The other sites of the file, with the ids of their agents."""
+        found = self.configuration
+        others = (name for name in found.sites if name != self.site)
+        return tuple(RemoteSite(name, tuple(str(agent.id) for agent in found.agents_of(name))) for name in others)
+
+    @property
     def listen(self) -> tuple[tuple[str, int], ...]:
         return self.made.listen
 
@@ -84,6 +92,7 @@ class Setup:
         old, new = self.configuration, other.configuration
         compared = {
             "[timing]": (old.timing, new.timing),
+            "[[authagent]] of other sites": (self.remotes, other.remotes),
             "[control]": (old.control, new.control),
             "[limits] sessions": (old.limits.sessions, new.limits.sessions),
             "[logging] path": (old.logging.path, new.logging.path),

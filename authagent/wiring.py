@@ -106,6 +106,10 @@ def make_agent(made: Setup, dice: Dice) -> Agent:
         suspect_after_s=timing.suspect_after_s,
         max_clock_offset_ms=offset_ms,
         handover_timeout_s=HANDOVER_TIMEOUT_S,
+        remotes=made.remotes,
+        wan_connect_timeout_s=timing.connect_timeout_s,
+        wan_heartbeat_interval_s=timing.wan_heartbeat_interval_s,
+        wan_suspect_after_s=timing.wan_suspect_after_s,
     )
     records_max = made.configuration.limits.sessions
     table = Table(digest_key=made.digest_key, max_clock_offset_ms=offset_ms, records_max=records_max)

@@ -49,7 +49,7 @@ def encode(message: Message) -> bytes:
         complaint = schema.complaint(values)
         if complaint is not None:
             raise LocalProtocolError(complaint)
-    return _pack((message.number, *values))
+    return pack((message.number, *values))
 
 
 def decode(body: bytes, array_max: int = limits.FRAME_CHANGES_MAX) -> Message:
@@ -57,7 +57,7 @@ def decode(body: bytes, array_max: int = limits.FRAME_CHANGES_MAX) -> Message:
 
     Raises RemoteProtocolError and nothing else, with the code UNKNOWN_MESSAGE for a number that is new.
     """
-    fields = _unpack(body, array_max, "frame")
+    fields = unpack(body, array_max, "frame")
     if not fields or type(fields[0]) is not int or fields[0] < 0:
         raise RemoteProtocolError("a frame that does not begin with a message number")
     schema = BY_NUMBER.get(fields[0])
@@ -80,12 +80,12 @@ def encode_changes(changes: Changes) -> bytes:
     500 changes of ordinary size take about 20 KiB; where keys may be long, use encode_payloads. Raises
     LocalProtocolError when the changes break a bound of limits.py.
     """
-    return _pack(layout.pack(changes))
+    return pack(layout.pack(changes))
 
 
 def decode_changes(payload: bytes) -> Changes:
     """The changes in a payload, every bound checked. Raises RemoteProtocolError and nothing else."""
-    return layout.unpack(_unpack(payload, limits.FRAME_CHANGES_MAX, "payload"))
+    return layout.unpack(unpack(payload, limits.FRAME_CHANGES_MAX, "payload"))
 
 
 def encode_payloads(changes: Changes, bytes_max: int = PAYLOAD_BYTES_MAX) -> Iterator[bytes]:
@@ -113,7 +113,8 @@ def _encode_within(changes: Changes, bytes_max: int) -> Iterator[bytes]:
         yield from _encode_within(half, bytes_max)
 
 
-def _pack(value: tuple[Any, ...]) -> bytes:
+def pack(value: tuple[Any, ...]) -> bytes:
+    """Plain values as bytes. Raises LocalProtocolError."""
     try:
         packed: bytes = msgpack.packb(value)
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
@@ -121,8 +122,8 @@ def _pack(value: tuple[Any, ...]) -> bytes:
     return packed
 
 
-def _unpack(data: bytes, array_max: int, what: str) -> tuple[Any, ...]:
-    """The array that is the whole of `data`."""
+def unpack(data: bytes, array_max: int, what: str) -> tuple[Any, ...]:
+    """The array that is the whole of `data`. Raises RemoteProtocolError, in which `what` names the data."""
     size = len(data)
     try:
         value = msgpack.unpackb(

@@ -95,12 +95,14 @@ class Refusal(Message):
 
 @attrs.frozen
 class Heartbeat(Message):
-    """Sent both ways every heartbeat_interval, and at once when the link opens or a role changes.
+    """Sent both ways every heartbeat_interval (wan_heartbeat_interval between sites), and at once when the link opens
+    or a role changes.
 
     `log_id` and `sequence` are the sender's log end (a master's) or cursor (a follower's). `root` is the digest at
     the whole minute `cut_min` under the key `secret_id`, or None when the sender has none to offer. `echo_ms` is the
     last `sent_ms` heard and `held_ms` how long ago that was, so that either side can compute the round trip.
     `pending` counts what the sender has not had acknowledged. `cluster_ms` is None where the sender keeps none yet.
+    `sites` are the other sites that a master is linked with: what they do not hear of each other, it tells them.
     """
 
     number = 8
@@ -120,6 +122,7 @@ class Heartbeat(Message):
     pending: int
     sessions: int
     comparing: bool = False
+    sites: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -223,6 +226,16 @@ class Bulk(Message):
 
     number = 22
     comparison: int
+    payload: bytes
+
+
+@attrs.frozen
+class Crossing(Message):
+    """Master to the master of another site: what arose at the sender's site, batched and compressed; with it
+    the log that Following named has crossed up to `sequence`. `payload` is what protocol.crossing makes."""
+
+    number = 23
+    sequence: int
     payload: bytes
 
 
@@ -363,7 +376,7 @@ class AdminAnswer(Message):
 ALL: tuple[type[Message], ...] = (
     Hello, Challenge, Proof, Welcome, Refusal,
     Heartbeat, Farewell, Error, Ping, Pong,
-    Update, Report, Acknowledgement, Stored, Follow, Following, Bulk,
+    Update, Report, Acknowledgement, Stored, Follow, Following, Bulk, Crossing,
     Compare, Nodes, Pages, Want, Compared, SnapshotWait,
     IdleQuestion, IdleAnswer, Creation, Redemption, Verdict, Revocation, AdminRequest, AdminAnswer,
 )  # fmt: skip

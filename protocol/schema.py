@@ -84,6 +84,7 @@ _BY_NAME: dict[str, Test] = {
     "leaves": _each(int, _integer(_LEAVES - 1)),
     "proxies": _each(str, _name),
     "counted": _each(str, _name),
+    "sites": _each(str, _name),
     "epochs": _each(int, _integer(INTEGER_MAX)),
     "pages": _each(int, _integer(_ORIGIN_PAGES - 1)),
     "sequences": _each(int, _integer(limits.SEQUENCE_MAX)),

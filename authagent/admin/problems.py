@@ -97,7 +97,7 @@ def missing_proxies(agent: Agent, facts: Facts) -> list[str]:
     if agent.election.role != Role.MASTER:
         return []
     listed = [each.id for each in facts.configuration.proxyagents if each.site == facts.site and not each.is_pattern]
-    return [each for each in listed if agent.peers.named("proxy", each) is None]
+    return [each for each in listed if agent.peers.named("proxy", facts.site, each) is None]
 
 
 def _of_role(agent: Agent, facts: Facts) -> Iterator[Problem]:

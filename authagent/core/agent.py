@@ -24,6 +24,7 @@ from authagent.core.duty import Duty
 from authagent.core.election import Election
 from authagent.core.events import Event
 from authagent.core.handover import Handover
+from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer, Peers, open_peer
 from authagent.core.pulse import Pulse
 from authagent.core.redemptions import Redemptions
@@ -31,6 +32,7 @@ from authagent.core.replication import Replication
 from authagent.core.resync import Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
+from authagent.core.sites import Sites
 from protocol import acts, codec
 from protocol.errors import Code, RemoteProtocolError
 from protocol.liveness import Punctuality
@@ -42,6 +44,7 @@ from protocol.messages import (
     Compare,
     Compared,
     Creation,
+    Crossing,
     Error,
     Follow,
     Following,
@@ -82,15 +85,18 @@ class Agent:
         self.punctuality = Punctuality()
         self.peers = Peers()
         self.election = Election(settings, dice)
-        self.replication = Replication(table)
+        self.replication = Replication(table, Outgoing(settings.site))
         self.resync = Resync(table, secret_id)
         self.service = Service(settings, table, self.peers, self.replication)
         clock = ClusterClock()
         self.pulse = Pulse(settings, table, self.peers, self.election, self.replication, self.resync, clock)
         handover = Handover(settings, self.peers, self.election, self.replication, self.service, self.pulse)
+        self.sites = Sites(
+            settings, table, dice, self.peers, self.election, self.replication, self.resync, self.pulse, clock
+        )
         self.duty = Duty(
             settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service,
-            self.pulse, clock, handover,
+            self.pulse, clock, handover, self.sites,
         )  # fmt: skip
         self.redemptions = Redemptions(
             settings, table, self.peers, self.election, self.replication, self.resync, self.service
@@ -108,7 +114,7 @@ class Agent:
     def _due_s(self) -> list[float]:
         due_s = (
             self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline,
-            self.redemptions.deadline,
+            self.redemptions.deadline, self.sites.deadline,
         )  # fmt: skip
         return [each for each in due_s if each is not None]
 
@@ -132,6 +138,8 @@ class Agent:
                 commands += self._closed(event, now)
             case on.DialFailed():
                 commands += self.duty.dial_failed(event, now)
+            case on.NotReached():
+                commands += self.sites.not_reached(event, now)
             case on.LogoutAsked() | on.ItemAsked() | on.AdminAsked() | on.SwitchAsked():
                 commands += self._asked(event, now)
             case on.AdminDone():
@@ -179,6 +187,7 @@ class Agent:
         if self._tick_s is not None and now.monotonic_s >= self._tick_s:
             commands += self._tick(now)
         commands += self.duty.passed(now)
+        commands += self.sites.passed(now)
         if self.redemptions.under_way:
             commands += self.redemptions.settle(now, self.duty.now_ms(now), decides=self.duty.may_acknowledge)
         if self.replication.due(now.monotonic_s):
@@ -203,14 +212,19 @@ class Agent:
             else:
                 commands += self._more(peer.link, now)
         commands += self.replication.flush()
-        return commands + self.pulse.tick(now)
+        return commands + self.pulse.tick(now) + self.sites.tick(now)
 
     # -- links ----------------------------------------------------------------------------------------------------
 
     def _opened(self, event: on.LinkOpened, now: Now) -> list[Command]:
-        if event.dialled:
+        if event.dialled and event.site == self.settings.site:
             self.election.dialling = False
-        first = self.peers.named(event.kind, event.id)
+        elif event.dialled:
+            self.sites.reached(event.site)
+        if event.kind == "agent" and event.site not in (self.settings.site, *self.sites.known):
+            text = f"site {event.site} was not in the file when this agent started: restart it"
+            return [do.Close(event.link, Code.WRONG_SITE, text)]
+        first = self.peers.named(event.kind, event.site, event.id)
         verdict, commands = self._doorway.knock(event, first, now)
         match verdict:
             case "enter":
@@ -226,7 +240,7 @@ class Agent:
         return commands
 
     def _enter(self, event: on.LinkOpened, now: Now) -> list[Command]:
-        peer = open_peer(event, now, self.settings.suspect_after_s, self.punctuality)
+        peer = open_peer(event, now, self.settings, self.punctuality)
         self.peers.enter(peer)
         return self.duty.opened(peer, now)
 
@@ -240,7 +254,7 @@ class Agent:
     def _left(self, link: int) -> None:
         """A link that was not let in is gone: if it waited for a first one to answer, nobody does any more."""
         waited = self._doorway.left(link)
-        first = None if waited is None else self.peers.named(waited.kind, waited.id)
+        first = None if waited is None else self.peers.named(waited.kind, waited.site, waited.id)
         if first is not None and first.rival == link:
             first.rival = first.ping_deadline_s = None
 
@@ -272,14 +286,17 @@ class Agent:
 
     def _message(self, peer: Peer, message: Message, now: Now) -> list[Command]:
         match message:
-            case Report():
+            case Report() if not peer.is_remote:
                 return self.service.report(peer, message, self.duty.now_ms(now))
             case Update() if peer.is_partner:
                 return self.service.update(peer, message, self.duty.now_ms(now))
             case Heartbeat():
                 return self.duty.heartbeat(peer, message, now)
+            case Crossing() if peer.is_remote:
+                return self.sites.crossing(peer, message, now)
             case Stored():
-                self.service.stored(peer, message)
+                keeper = self.sites if peer.is_remote else self.service
+                keeper.stored(peer, message)
                 return []
             case Follow():
                 return self.duty.follow(peer, message, now)
@@ -288,10 +305,12 @@ class Agent:
             case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
                 commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
                 return commands + (self.duty.compared(peer, now) if finished else [])
+            case Bulk() if peer.is_remote:
+                return self.sites.bulk(peer, message, now)
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
-                return self.service.take(peer, changes, message.payload, peer.site, self.duty.now_ms(now), "Bulk")
+                return self.service.take(peer, changes, message.payload, self.duty.now_ms(now), "Bulk")
             case Acknowledgement():
                 return self.duty.acknowledged(peer, message, now)
             case IdleQuestion():
@@ -307,7 +326,7 @@ class Agent:
                 return self._doorway.answered(peer)
             case AdminRequest() if peer.is_partner:
                 return [do.CarryOut(peer.link, message.request, message.body)]
-            case Creation() | Redemption() | Revocation():
+            case Creation() | Redemption() | Revocation() if not peer.is_remote:
                 return self._item(peer.link, message, now)
             case Verdict() if peer.is_partner:
                 return self.redemptions.answered(message)

@@ -21,6 +21,15 @@ class Dial:
 
 
 @attrs.frozen
+class Reach:
+    """Connect to an agent of another site; answered by LinkOpened(dialled=True) or NotReached, within `timeout_s`."""
+
+    site: str
+    agent: str
+    timeout_s: float
+
+
+@attrs.frozen
 class Send:
     """Encode once and queue on each of the links."""
 
@@ -125,6 +134,7 @@ class Exit:
 
 Command: TypeAlias = (
     Dial
+    | Reach
     | Send
     | Relay
     | Close

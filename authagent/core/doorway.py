@@ -3,7 +3,8 @@
 Rules of this file:
 
 - The same process on a new link replaces its old one at once: nobody dials twice without having lost the first.
-- Partners may dial each other at the same moment; then the link that the lower id dialled stays, on both sides.
+- Two agents may dial each other at the same moment; then the link that the lower id dialled stays, on both sides; of
+  two sites the one that the lesser name dialled.
 - Another process with the same id is let in only if the first does not answer a Ping within a second. Until then it
   waits, and hears no more than that nothing is decided.
 
@@ -38,7 +39,7 @@ class Doorway:
             return "enter", []
         if first.incarnation == event.incarnation:
             crossed = first.dialled != event.dialled and now.monotonic_s - first.opened_s < CROSSED_S
-            if crossed and event.dialled != self._ours_stays:
+            if crossed and event.dialled != self._ours_stays(event):
                 return "refuse", [Close(event.link, Code.SUPERSEDED, "the links crossed; the other one stays")]
             return "replace", []
         if first.rival is not None:
@@ -63,8 +64,9 @@ class Doorway:
         """A link is gone: if it was one that waited here, what it was."""
         return self.waiting.pop(link, None)
 
-    @property
-    def _ours_stays(self) -> bool:
+    def _ours_stays(self, event: LinkOpened) -> bool:
+        if event.site != self.settings.site:
+            return self.settings.site < event.site
         return self.settings.partner is None or self.settings.id < self.settings.partner
 
     @staticmethod

@@ -24,6 +24,7 @@ from authagent.core.replication import Replication
 from authagent.core.resync import Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
+from authagent.core.sites import Sites
 from protocol.errors import Code
 from protocol.messages import Acknowledgement, Follow, Following, Heartbeat, Role
 from protocol.stamp import ClusterClock, Now
@@ -62,6 +63,7 @@ class Duty:
     pulse: Pulse
     clock: ClusterClock
     handover: Handover
+    sites: Sites
     unsure_until_s: float | None = None
     left: bool = False  # Exit was said: nothing is done any more
     _woke_ms: int = 0
@@ -144,6 +146,8 @@ class Duty:
             self.service.reports = 0
         elif self._has_master(now):
             return [*commands, *self._redirect(peer)]
+        if peer.is_remote:
+            commands += self.sites.opened(peer, now)
         return [*commands, self.pulse.greet(peer, now)]
 
     def dismiss(self, peer: Peer) -> None:
@@ -153,6 +157,7 @@ class Duty:
             self._forget_fence()
         self.resync.close(peer.link)
         self.replication.leave(peer.link)
+        self.sites.dismiss(peer)
         if self.replication.lead == peer.link:
             self.replication.unfollow()
 
@@ -164,6 +169,8 @@ class Duty:
         self.dismiss(peer)
         keys = {"peer": peer.name, "code": "" if code is None else code.name.lower(), "reason": text}
         commands: list[Command] = [do.Log("link.lost", "info", keys)]
+        if peer.is_remote:
+            return commands + self.sites.lost(peer, code, text, now)
         if not peer.is_partner:
             return commands
         now_s = now.monotonic_s
@@ -193,6 +200,8 @@ class Duty:
     def heartbeat(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """A peer's word."""
         peer.heard(message, now)
+        if peer.is_remote:
+            return self.sites.heartbeat(peer, message, now)
         if not peer.is_partner:
             self.pulse.judge_follower(peer, message, now)
             return []
@@ -248,6 +257,8 @@ class Duty:
         if self.unsure_until_s is not None and not peer.is_partner:
             self.dismiss(peer)
             return [do.Close(peer.link, Code.BUSY, "not sure yet who serves: try again")]
+        if peer.is_remote:
+            return self.sites.follow(peer, message, now)
         log = self.replication.log
         commands = self.replication.flush()
         replay = log.holds(message.log_id, message.sequence)
@@ -260,6 +271,8 @@ class Duty:
 
     def following(self, peer: Peer, message: Following, now: Now) -> list[Command]:
         """The lead tells where its updates begin; tables are compared in any case (DESIGN section 4, Return)."""
+        if peer.is_remote:
+            return self.sites.following(peer, message, now)
         if peer.link != self.replication.lead:
             return []
         self.replication.begin(message.log_id, message.sequence)
@@ -270,6 +283,8 @@ class Duty:
     def compared(self, peer: Peer, now: Now) -> list[Command]:
         """A comparison is over."""
         commands: list[Command] = [do.Log("resync.finished", "info", {"peer": peer.name})]
+        if peer.is_remote:
+            return commands + self.sites.compared(peer, now)
         if peer.link != self.replication.lead:
             return commands
         self.replication.completed()
@@ -318,6 +333,7 @@ class Duty:
         self.election.promoted(now.monotonic_s)
         self.replication.lead_off(self.dice.getrandbits(63) | 1)
         self.clock.lead(now)
+        self.sites.promoted(now)
         term = self.election.term
         return [
             do.PersistTerm(term),
@@ -331,6 +347,7 @@ class Duty:
         after = {"after": "switch"} if self.election.offering else {}
         self.election.following(now.monotonic_s)
         self.replication.resign()
+        self.sites.resigned()
         partner.stored = None
         cursor = self.replication.attach(partner.link)
         return [
@@ -347,6 +364,7 @@ class Duty:
         self._forget_fence()
         self.election.following(now.monotonic_s)
         self.replication.resign()
+        self.sites.resigned()
         partner.stored = None
         return [
             do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, "after": "split"}),

@@ -57,6 +57,16 @@ class DialFailed:
 
 
 @attrs.frozen
+class NotReached:
+    """A Reach came to nothing. `refused` holds the other agent's reason when it answered."""
+
+    site: str
+    agent: str
+    refused: Code | None
+    text: str
+
+
+@attrs.frozen
 class MessagesReceived:
     """Messages that arrived together on one link, in order."""
 
@@ -138,6 +148,7 @@ Event: TypeAlias = (
     | LinkOpened
     | LinkClosed
     | DialFailed
+    | NotReached
     | MessagesReceived
     | LinkDrained
     | Stored

@@ -17,10 +17,11 @@ from protocol.messages import Update
 
 
 class Entry(NamedTuple):
-    """One logged batch: `source` is the link that it came from, or None where it arose here."""
+    """One logged batch: `source` is the link that it came from, or None where it arose here; `site` where it arose."""
 
     sequence: int
     source: int | None
+    site: str
     frame: bytes
 
 
@@ -43,7 +44,7 @@ class Log:
         """Number a batch of encoded changes and keep it."""
         self.sequence += 1
         frame = framing.frame(codec.encode(Update(self.sequence, site, payload)))
-        entry = Entry(self.sequence, source, frame)
+        entry = Entry(self.sequence, source, site, frame)
         self._entries.append(entry)
         self._bytes += len(frame)
         while self._bytes > self.bytes_max and len(self._entries) > 1:

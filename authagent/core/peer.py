@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- One class for partner and proxies: a follower is a follower, whoever it is.
+- One class for partner, proxies and remotes (agents of other sites): a follower is a follower, whoever it is.
+- Names are unique in a site only; so whoever is from elsewhere is named with its site.
 - Holds facts and answers questions about them; agent.py, replication.py and resync.py decide.
 """
 
@@ -12,6 +13,7 @@ import attrs
 
 from authagent.core.acknowledgements import Ledger
 from authagent.core.events import LinkOpened
+from authagent.core.settings import Settings
 from protocol.liveness import Liveness, Punctuality
 from protocol.messages import Heartbeat, Role
 from protocol.stamp import Now, OffsetEstimator
@@ -39,6 +41,8 @@ class Peer:
     # as a follower of ours
     ledger: Ledger = attrs.field(factory=Ledger)
     stored: int | None = None  # a slave's: what it has on stable storage, once it is complete
+    crossed: int = 0  # a remote's: how far our log has been sent to it
+    away: bool = False  # it is of another site than ours
     # equality
     equal: bool | None = None
     equal_s: float = 0.0
@@ -49,7 +53,15 @@ class Peer:
 
     @property
     def is_partner(self) -> bool:
-        return self.kind == "agent"
+        return self.kind == "agent" and not self.away
+
+    @property
+    def is_remote(self) -> bool:
+        return self.kind == "agent" and self.away
+
+    @property
+    def is_proxy(self) -> bool:
+        return self.kind == "proxy"
 
     @property
     def role(self) -> Role | None:
@@ -59,7 +71,8 @@ class Peer:
     @property
     def name(self) -> str:
         """How log lines name it."""
-        return f"authagent-{self.id}" if self.is_partner else self.id
+        name = self.id if self.is_proxy else f"authagent-{self.id}"
+        return f"{self.site}/{name}" if self.away else name
 
     def spoke(self, now: Now) -> None:
         """Anything came from the peer."""
@@ -89,7 +102,7 @@ class Peers:
 
     partner: Peer | None = None
     _by_link: dict[int, Peer] = attrs.field(factory=dict)
-    _by_name: dict[tuple[str, str], Peer] = attrs.field(factory=dict)
+    _by_name: dict[tuple[str, str, str], Peer] = attrs.field(factory=dict)
 
     def __iter__(self) -> Iterator[Peer]:
         """A copy is walked, so that peers may leave meanwhile."""
@@ -104,26 +117,28 @@ class Peers:
     def get(self, link: int | None) -> Peer | None:
         return None if link is None else self._by_link.get(link)
 
-    def named(self, kind: str, id: str) -> Peer | None:
-        return self._by_name.get((kind, id))
+    def named(self, kind: str, site: str, id: str) -> Peer | None:
+        return self._by_name.get((kind, site, id))
 
     def enter(self, peer: Peer) -> None:
         self._by_link[peer.link] = peer
-        self._by_name[peer.kind, peer.id] = peer
+        self._by_name[peer.kind, peer.site, peer.id] = peer
         if peer.is_partner:
             self.partner = peer
 
     def leave(self, peer: Peer) -> None:
         self._by_link.pop(peer.link, None)
-        if self._by_name.get((peer.kind, peer.id)) is peer:
-            del self._by_name[peer.kind, peer.id]
+        if self._by_name.get((peer.kind, peer.site, peer.id)) is peer:
+            del self._by_name[peer.kind, peer.site, peer.id]
         if self.partner is peer:
             self.partner = None
 
 
-def open_peer(event: LinkOpened, now: Now, suspect_after_s: float, punctuality: Punctuality) -> Peer:
+def open_peer(event: LinkOpened, now: Now, settings: Settings, punctuality: Punctuality) -> Peer:
     """The peer of a link that has just been proven."""
-    liveness = Liveness(suspect_after_s, punctuality)
+    away = event.site != settings.site
+    between_sites = away and event.kind == "agent"
+    liveness = Liveness(settings.wan_suspect_after_s if between_sites else settings.suspect_after_s, punctuality)
     peer = Peer(
         link=event.link,
         kind=event.kind,
@@ -137,6 +152,7 @@ def open_peer(event: LinkOpened, now: Now, suspect_after_s: float, punctuality: 
         opened_s=now.monotonic_s,
         liveness=liveness,
         wall_offset_ms=event.wall_offset_ms,
+        away=away,
     )
     peer.spoke(now)
     return peer

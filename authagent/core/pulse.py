@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- One heartbeat is made for all peers; only the echo differs.
+- One heartbeat is made for all peers; only the echo differs. Other sites get their regular ones from sites.py, which
+  also tells how much of the log has crossed.
 - A digest is offered once cluster time is set, since without it there is no cut. Roots under different secrets are
   not comparable and prove nothing.
 - Whoever follows judges against the lead's heartbeat, at the moment it is read: everything that the lead had sent
@@ -58,10 +59,12 @@ class Pulse:
         """The regular word, once every heartbeat interval."""
         self._beats += 1
         told, self.replication.told = self.replication.told, set()
-        if not told:
-            return self.beat(now)
         common = self._common(now)
-        return [self._to(peer, common, now) for peer in self.peers if peer.link not in told or self._turn_of(peer)]
+        return [
+            self._to(peer, common, now)
+            for peer in self.peers
+            if not peer.is_remote and (peer.link not in told or self._turn_of(peer))
+        ]
 
     def _turn_of(self, peer: Peer) -> bool:
         """Links take turns, so that the beats that are sent are spread over the intervals."""
@@ -83,7 +86,7 @@ class Pulse:
     def judge_follower(self, peer: Peer, message: Heartbeat, now: Now) -> None:
         """A follower at our log's end with nothing of its own to tell must have our digest."""
         log = self.replication.log
-        if message.pending or not self._comparable(message, now):
+        if message.pending or not self.comparable(message, now):
             return
         if (message.log_id, message.sequence) == (log.log_id, log.sequence):
             peer.compared(message.root == self.table.root(message.cut_min), now)
@@ -94,7 +97,7 @@ class Pulse:
         if self.replication.complete is None:  # the first comparison runs, or was given up
             again = compares and self.replication.streaming
             return self.resync.open(peer, self.clock.now_ms(now)) if again else []
-        if not self._comparable(message, now):
+        if not self.comparable(message, now):
             return []
         peer.compared(message.root == self.table.root(message.cut_min), now)
         if peer.equal:
@@ -108,7 +111,7 @@ class Pulse:
         peer.unequal_since_s = None
         return self.resync.open(peer, self.clock.now_ms(now))
 
-    def _comparable(self, message: Heartbeat, now: Now) -> bool:
+    def comparable(self, message: Heartbeat, now: Now) -> bool:
         """Whether the root is under our secret, at a cut for which our own is at hand (a far one costs a scan)."""
         if message.root is None or message.secret_id != self.resync.secret_id:
             return False
@@ -142,4 +145,8 @@ class Pulse:
     def _to(self, peer: Peer, common: Heartbeat, now: Now) -> Command:
         echo_ms, held_ms = peer.offsets.echo(now)
         comparing = self.resync.comparing(peer.link)
-        return Send((peer.link,), attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=comparing))
+        made = attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=comparing)
+        if peer.is_remote:
+            sites = sorted({each.site for each in self.peers if each.is_remote and each is not peer})
+            made = attrs.evolve(made, sequence=peer.crossed, sites=tuple(sites))
+        return Send((peer.link,), made)

@@ -278,7 +278,7 @@ class Redemptions:
     def _holds(self, witness: Witness, sequence: int) -> bool:
         if not witness.incarnation:
             return witness.id == self.name
-        peer = self.peers.named("proxy", witness.id)
+        peer = self.peers.named("proxy", self.settings.site, witness.id)
         return peer is not None and peer.incarnation == witness.incarnation and self._has_passed(peer, sequence)
 
     def _has_passed(self, peer: Peer, sequence: int) -> bool:
@@ -296,7 +296,8 @@ class Redemptions:
 
         The agent is the slave: it is there when the master is gone.
         """
-        here = [peer for peer in self.peers if not peer.is_partner and self._has_passed(peer, 0)][:WITNESSES]
+        own = (peer for peer in self.peers if peer.is_proxy and not peer.away)
+        here = [peer for peer in own if self._has_passed(peer, 0)][:WITNESSES]
         for peer in here:
             yield Witness(peer.id, peer.incarnation)
         if len(here) % 2 == 0:

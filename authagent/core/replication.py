@@ -6,6 +6,7 @@ Rules of this file:
   which is also what stops echoes.
 - Payloads travel as they came: stored, logged and relayed as the same bytes.
 - A follower never gets back what it told us. So a follower's cursor may skip numbers; heartbeats carry the log end.
+- What arose at this site is also noted for other sites (outgoing.py); what came from one of them is not.
 - Relaying waits for a window only where followers are many: with each further one a wake-up costs more than it tells.
 
 Source: DESIGN section 4, Replication and Acknowledgement levels.
@@ -17,6 +18,7 @@ import attrs
 
 from authagent.core.commands import Command, Persist, Relay, Tell
 from authagent.core.log import Entry, Log
+from authagent.core.outgoing import Outgoing
 from protocol import acts, codec
 from protocol.changes import Changes
 from protocol.table import Table
@@ -40,6 +42,7 @@ class Replication:
     """
 
     table: Table
+    outgoing: Outgoing
     log: Log = attrs.field(factory=lambda: Log(0))
     position: int = 0
     stored: int = 0
@@ -77,10 +80,11 @@ class Replication:
             pieces = (payload,) if payload is not None else tuple(codec.encode_payloads(changes))
             commands += [self._keep(piece, site, source) for piece in pieces]
             commands.append(Tell(name, changes, message, pieces))
+            self.outgoing.note(changes, site)
         if self.log.log_id and (changes.marks or changes.barriers):  # one agent of a site is enough, and it serves
             further = acts.marked(self.table, changes)
             if further:
-                commands += self.take(further, None, site, None, name, now_ms, message)
+                commands += self.take(further, None, self.outgoing.site, None, name, now_ms, message)
         return commands
 
     def _keep(self, payload: bytes, site: str, source: int | None) -> Command:

@@ -37,13 +37,13 @@ class Resync:
     snapshots_count: int = 0
     _comparisons: dict[int, Comparison] = attrs.field(factory=dict)
     _waiting: dict[int, None] = attrs.field(factory=dict)  # links whose snapshot waits for its turn, oldest first
-    _know_items: dict[tuple[str, str], int | None] = attrs.field(factory=dict)  # by (kind, id): which run of it does
+    _know_items: dict[tuple[str, str], int | None] = attrs.field(factory=dict)  # by kind and name: which run of it does
     _number: int = 0
-    _since_ms: dict[tuple[str, str], int] = attrs.field(factory=dict)  # by (kind, id): when the last finished one began
+    _since_ms: dict[tuple[str, str], int] = attrs.field(factory=dict)  # by kind and name: when the last one began
 
     def knows_items(self, peer: Peer) -> bool:
         """Whether a peer keeps items: a comparison has told, on this link or an earlier one of the same process."""
-        return self._know_items.get((peer.kind, peer.id)) == peer.incarnation
+        return self._know_items.get((peer.kind, peer.name)) == peer.incarnation
 
     def comparing(self, link: int) -> bool:
         """Whether a comparison is under way on this link."""
@@ -61,7 +61,7 @@ class Resync:
     def receive(self, peer: Peer, message: ComparisonMessage, now_ms: int) -> tuple[list[Command], bool]:
         """One message of a comparison; also tells whether that finished it. Raises RemoteProtocolError."""
         if isinstance(message, Compare):
-            self._know_items[peer.kind, peer.id] = peer.incarnation if message.items else None
+            self._know_items[peer.kind, peer.name] = peer.incarnation if message.items else None
         comparison = self._comparisons.get(peer.link)
         if comparison is None or comparison.number != message.comparison:
             if not isinstance(message, Compare):
@@ -95,7 +95,7 @@ class Resync:
             return commands + (self.open(peer, now_ms, forced=True) if comparison.initiator else []), False
         self.finished_count += 1
         self.snapshots_count += comparison.serves_snapshot
-        self._since_ms[peer.kind, peer.id] = comparison.began_ms
+        self._since_ms[peer.kind, peer.name] = comparison.began_ms
         self.close(peer.link)
         return commands, True
 
@@ -118,7 +118,7 @@ class Resync:
     def _make(self, peer: Peer, number: int, *, initiator: bool, forced: bool = False) -> Comparison:
         if initiator is False and number % 2 == peer.dialled:
             raise RemoteProtocolError("comparison: a number of ours")
-        since_ms = self._since_ms.get((peer.kind, peer.id), 0)
+        since_ms = self._since_ms.get((peer.kind, peer.name), 0)
         comparison = Comparison(self.table, number, initiator, self.secret_id, forced, since_ms=since_ms)
         self._comparisons[peer.link] = comparison
         return comparison

@@ -36,17 +36,22 @@ class Service:
     # -- from peers -----------------------------------------------------------------------------------------------
 
     def take(
-        self, peer: Peer, changes: Changes, payload: bytes, site: str, now_ms: int, message: str
+        self, peer: Peer, changes: Changes, payload: bytes, now_ms: int, message: str, site: str = ""
     ) -> list[Command]:
-        """Changes from a peer, whichever `message` brought them."""
-        return self.replication.take(changes, payload, site, peer.link, peer.name, now_ms, message)
+        """Changes from a peer of this site, whichever `message` brought them; they arose here unless `site` says where.
+
+        A proxy of another site that is served here counts as one of this site.
+        """
+        return self.replication.take(
+            changes, payload, site or self.settings.site, peer.link, peer.name, now_ms, message
+        )
 
     def report(self, peer: Peer, message: Report, now_ms: int) -> list[Command]:
         """What arose at a follower. An empty one is a fence: only its acknowledgement is of interest."""
         commands: list[Command] = []
         if message.payload:
             changes = codec.decode_changes(message.payload)
-            commands = self.take(peer, changes, message.payload, peer.site, now_ms, "Report")
+            commands = self.take(peer, changes, message.payload, now_ms, "Report")
         peer.ledger.received(message.report, self.replication.position, self.replication.log.sequence)
         self._owed[peer.link] = None
         return commands
@@ -54,7 +59,7 @@ class Service:
     def update(self, peer: Peer, message: Update, now_ms: int) -> list[Command]:
         """An entry of the log that this agent follows."""
         changes = codec.decode_changes(message.payload)
-        commands = self.take(peer, changes, message.payload, message.site, now_ms, "Update")
+        commands = self.take(peer, changes, message.payload, now_ms, "Update", message.site)
         if peer.link == self.replication.lead:
             self.replication.heard(self.replication.cursor[0], message.sequence)
         return commands

@@ -16,6 +16,14 @@ class Dice(Protocol):
 
 
 @attrs.frozen
+class RemoteSite:
+    """Another site: its name, and the ids of its agents in the order in which they are tried."""
+
+    name: str
+    agents: tuple[str, ...]
+
+
+@attrs.frozen
 class Settings:
     """One agent's settings; durations in seconds unless the name says otherwise.
 
@@ -24,6 +32,7 @@ class Settings:
     gone; together with `retry_timeout_s` they stay below half a second (promise 6). An attempt at start lasts no longer
     than `connect_interval_s`, so that a dead host delays a start no more than a refusing one. `switch_timeout_s` is how
     long acknowledgements may wait for a switch: nobody shall wait longer than 0.2 s for a login because of one.
+    What is named `wan_` is for links between sites.
     """
 
     site: str
@@ -43,6 +52,12 @@ class Settings:
     handover_timeout_s: float = 1.0
     switch_timeout_s: float = 0.15
     unequal_after_s: float = 1.0
+    remotes: tuple[RemoteSite, ...] = ()
+    wan_connect_timeout_s: float = 3.0
+    wan_heartbeat_interval_s: float = 1.0
+    wan_suspect_after_s: float = 5.0
+    wan_window_s: float = 0.1
+    wan_unequal_after_s: float = 5.0
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from protocol.stamp import Now
 from protocol.table import Merged
 from proxyagent.core.cache import Cache, LoggedIn
 from proxyagent.core.shown import deadline_ms, session_of
-from proxyagent.core.wheel import Wheel
+from protocol.wheel import Wheel
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
 from proxyagent.session import END_REASONS, EndReason, Session
 

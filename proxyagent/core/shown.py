@@ -21,7 +21,7 @@ from protocol.session import LoginId, Origin, Record, State
 from protocol.stamp import Now
 from protocol.table import Table
 from proxyagent.core.outbox import Outbox
-from proxyagent.core.wheel import Wheel
+from protocol.wheel import Wheel
 from proxyagent.session import Session
 
 TOUCH_INTERVAL_S_MIN = 5.0

@@ -90,7 +90,7 @@ async def test_a_mistake_in_dialling_is_a_failed_attempt(tmp_path: Path, monkeyp
     path = write_files(tmp_path, agents=2, more='[timing]\nconnect_attempts = 1\nconnect_interval = "100ms"\n')
     async with run_agents(path, 1) as (one,):
         assert one.role == Role.MASTER
-        assert one.logged("link.broken")[0] == {"peer": "authagent-2", "error": "KeyError('a bug')"}
+        assert one.logged("link.broken")[0] == {"peer": "agent 2 of site lan1", "error": "KeyError('a bug')"}
 
 
 async def test_an_unlisted_proxy_is_refused_and_shown(tmp_path: Path) -> None:

@@ -143,7 +143,10 @@ class AgentProcess(Process):
         self.step(on.LinkClosed(wire.number, end.code, end.text, by_peer))
 
     def dial_failed(self, whom: Process, refused: Code | None, text: str, proven_dead: bool) -> None:
-        self.step(on.DialFailed(refused, text, proven_dead))
+        if whom is self.partner:
+            self.step(on.DialFailed(refused, text, proven_dead))
+        else:
+            self.step(on.NotReached(whom.site, whom.id, refused, text))
 
     def drained(self, number: int) -> None:
         self.step(on.LinkDrained(number))
@@ -178,6 +181,8 @@ class AgentProcess(Process):
             case do.Dial(timeout_s):
                 assert self.partner is not None, "there is nobody to dial"
                 self.world.network.dial(self, self.partner, timeout_s)
+            case do.Reach(site, agent, timeout_s):
+                self.world.network.dial(self, self.world.agent(f"{site}a{agent}"), timeout_s)
             case do.AnnounceRole(role, term):
                 self.loop.note(self.number, role, term)
                 self.world.oracle.announced(self, role, term)

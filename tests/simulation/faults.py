@@ -334,3 +334,89 @@ def clock_strobe(cast: Cast, at_s: float) -> Iterator[Step]:
 def clock_rate(cast: Cast, at_s: float) -> Iterator[Step]:
     """A crystal runs fast or slow."""
     yield Step(at_s, "run_at", (cast.anybody(), 1 + cast.dice.choice((-5e-4, -1e-4, 1e-4, 5e-4))))
+
+
+# -- between sites -----------------------------------------------------------------------------------------------
+
+WAN_LASTS_S = (0.5, 3.0, 7.0, 25.0, 60.0)
+"""Shorter and longer than the silence after which another site is given up."""
+
+WAN_FAULTS: dict[str, Fault] = {}
+
+
+def wan_fault(act: Fault) -> Fault:
+    WAN_FAULTS[act.__name__] = act
+    return act
+
+
+def _crossings(cast: Cast) -> Iterator[tuple[str, str]]:
+    """Every pair of agents of the two sites of `cast`: those of the one, and as its proxies those of the other."""
+    return ((ours, theirs) for ours in cast.agents for theirs in cast.proxies)
+
+
+def _wan_lasts_s(cast: Cast) -> float:
+    return cast.dice.choice(WAN_LASTS_S) * cast.dice.uniform(0.7, 1.3)
+
+
+@wan_fault
+def wan_cut(cast: Cast, at_s: float) -> Iterator[Step]:
+    """Nothing passes between two sites."""
+    until_s = at_s + _wan_lasts_s(cast)
+    for ours, theirs in _crossings(cast):
+        yield Step(at_s, "silence", (ours, theirs))
+        yield Step(at_s, "silence", (theirs, ours))
+        yield Step(until_s, "heal", (ours, theirs))
+
+
+@wan_fault
+def wan_refused(cast: Cast, at_s: float) -> Iterator[Step]:
+    """Links between two sites are reset, and new ones refused."""
+    until_s = at_s + _wan_lasts_s(cast)
+    for ours, theirs in _crossings(cast):
+        yield Step(at_s, "refuse", (ours, theirs))
+        yield Step(until_s, "heal", (ours, theirs))
+
+
+@wan_fault
+def wan_one_way(cast: Cast, at_s: float) -> Iterator[Step]:
+    """Nothing passes from one site to another; the way back works."""
+    until_s = at_s + _wan_lasts_s(cast)
+    turn = cast.dice.random() < 0.5
+    for ours, theirs in _crossings(cast):
+        yield Step(at_s, "silence", (ours, theirs) if turn else (theirs, ours))
+        yield Step(until_s, "heal", (ours, theirs))
+
+
+@wan_fault
+def wan_partial(cast: Cast, at_s: float) -> Iterator[Step]:
+    """Some agents of two sites cannot hear each other; others can."""
+    until_s = at_s + _wan_lasts_s(cast)
+    for ours, theirs in _crossings(cast):
+        if cast.dice.random() < 0.5:
+            yield Step(at_s, cast.dice.choice(("refuse", "silence")), (ours, theirs))
+            yield Step(until_s, "heal", (ours, theirs))
+
+
+@wan_fault
+def wan_reset(cast: Cast, at_s: float) -> Iterator[Step]:
+    """Links between two sites are reset, at both ends or at one."""
+    for ours, theirs in _crossings(cast):
+        pair = (ours, theirs) if cast.dice.random() < 0.5 else (theirs, ours)
+        yield Step(at_s, cast.dice.choice(("reset", "drop")), pair)
+
+
+@wan_fault
+def wan_trap(cast: Cast, at_s: float) -> Iterator[Step]:
+    """The next link of two sites fails soon after it opens: in the middle of making tables equal."""
+    for ours, theirs in _crossings(cast):
+        how = cast.dice.choice(("reset", "drop"))
+        after_s = cast.dice.choice((0.02, 0.1, 0.4, 1.5))
+        yield Step(at_s, "reset", (ours, theirs))
+        yield Step(at_s, "trap", (ours, theirs, after_s, how))
+
+
+@wan_fault
+def wan_clog(cast: Cast, at_s: float) -> Iterator[Step]:
+    """What leaves for another site arrives much later."""
+    for ours, theirs in _crossings(cast):
+        yield Step(at_s, "clog", (ours, theirs, cast.dice.choice((0.5, 2.0, 4.0))))

@@ -36,10 +36,13 @@ ROOM_HELD_MAX = 20
 class Network:
     """All ways and links of one run."""
 
-    def __init__(self, loop: Loop, seed: str, delay_s: float, jitter_s: float, speech: Speech) -> None:
+    def __init__(
+        self, loop: Loop, seed: str, delays_s: tuple[float, float], jitter_s: float, speech: Speech
+    ) -> None:
+        """`delays_s` are those within a site and between sites."""
         self._loop = loop
         self._seed = seed
-        self._delay_s, self._jitter_s = delay_s, jitter_s
+        self._delays_s, self._jitter_s = delays_s, jitter_s
         self._speech = speech
         self._ways: dict[tuple[int, int], Way] = {}
         self._wires: dict[int, Wire] = {}
@@ -53,7 +56,8 @@ class Network:
         found = self._ways.get((a.number, b.number))
         if found is None:
             dice = random.Random(f"{self._seed}/{a.name}>{b.name}")
-            found = Way(dice, self._delay_s * (0.5 + dice.random()), self._jitter_s)
+            delay_s = self._delays_s[a.site != b.site]
+            found = Way(dice, delay_s * (0.5 + dice.random()), self._jitter_s)
             self._ways[a.number, b.number] = found
         return found
 

@@ -12,7 +12,7 @@ import random
 
 import attrs
 
-from tests.simulation.faults import FAULTS
+from tests.simulation.faults import FAULTS, WAN_FAULTS
 from tests.simulation.speech import Dialect
 
 LIFETIMES_S = (3_600, 3_600, 150, 45)
@@ -21,6 +21,9 @@ LIFETIMES_S = (3_600, 3_600, 150, 45)
 IDLE_TIMEOUTS_S = (1_800, 60, 60)
 CLOCK_BOUNDS_MS = (0, 50, 400, 800)
 """How wrong an agent's clock may be: of two together less than the 2 s for which they would refuse each other."""
+
+WAN_SEEDS = 10_000_000
+"""From this seed on every run has several sites; of the others one in eight."""
 
 PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)
 """Nobody minds a proxy's clock."""
@@ -53,6 +56,15 @@ class Options:
     dialects: tuple[tuple[str, Dialect], ...]
     acts: tuple[tuple[str, float], ...]
     faults: tuple[tuple[str, float], ...]
+    wan_delay_s: float = 0.0
+    wan_fault_every_s: float = 0.0
+    wan_faults: tuple[tuple[str, float], ...] = ()
+    """Between sites; none where there is one."""
+
+    @property
+    def linked(self) -> bool:
+        """Whether there are several sites, which share one table."""
+        return len(self.agents) > 1
 
     @property
     def names(self) -> list[tuple[list[str], list[str]]]:
@@ -72,13 +84,13 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
     """The options of a seed."""
     dice = random.Random(f"{seed}/options")
     choose = dice.choice
-    sites = choose((1, 1, 1, 1, 1, 1, 1, 2))
+    sites = choose((1, 1, 1, 1, 1, 1, 1, 2)) if seed < WAN_SEEDS else choose((2, 2, 3))
     agents = tuple(choose((2, 2, 2, 2, 2, 2, 1)) for _ in range(sites))
     proxies = tuple(choose((1, 2, 2, 3, 3) if sites == 1 else (1, 2)) for _ in range(sites))
     names = [f"s{site}{kind}" for site in range(1, sites + 1) for kind in ("a1", "a2", "p1", "p2", "p3")]
     mixed = dice.random() < 0.08
     on = [kind for kind in FAULTS if dice.random() < 0.55] or [choose(list(FAULTS))]
-    return Options(
+    drawn = Options(
         seed=seed,
         duration_s=duration_s,
         rounds=choose((1, 3, 5, 8)),
@@ -108,4 +120,15 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
             ("operator", choose((0.0, 0.0, 0.5))),
         ),
         faults=tuple((kind, choose((0.5, 1.0, 3.0))) for kind in on),
+    )
+    return _between_sites(drawn, dice) if sites > 1 else drawn
+
+
+def _between_sites(drawn: Options, dice: random.Random) -> Options:
+    on = [kind for kind in WAN_FAULTS if dice.random() < 0.55] or [dice.choice(list(WAN_FAULTS))]
+    return attrs.evolve(
+        drawn,
+        wan_delay_s=dice.choice((0.004, 0.03, 0.15)),
+        wan_fault_every_s=dice.choice((3.0, 10.0, 30.0)),
+        wan_faults=tuple((kind, dice.choice((0.5, 1.0, 3.0))) for kind in on),
     )

@@ -5,7 +5,7 @@ Rules of this file:
 - What can be judged at once is judged at once: what a user sees (ghost, early), what an acknowledgement claims
   (false), what an agent says after a pause (stale), which term a mastership has. What needs calm stands in verdict.py.
 - It errs on the side of silence: where clocks or the crossing of acts leave a doubt, nothing is demanded.
-- Sites are not linked yet, so each is judged alone; whoever links them makes one Site of several.
+- All sites share one table, and are judged as one. What an acknowledgement counts is a matter of one site's agents.
 
 Source: DESIGN section 9, promises 1 to 5, 8 and 9.
 """
@@ -38,9 +38,8 @@ CROSSING_S = 0.5
 
 @attrs.define(eq=False)
 class Site:
-    """The processes that share one table."""
+    """The processes that share one table: of one LAN, or of all that are linked."""
 
-    name: str
     agents: list[AgentProcess]
     proxies: list[ProxyProcess]
     lives: dict[LoginId, Life] = attrs.field(factory=dict)
@@ -202,7 +201,9 @@ class Oracle:
         elif isinstance(message, Acknowledgement) and message.site:
             self._stored_on[agent] = agent.disk.number
             disks = {
-                each: self._stored_on[each] for each in self._site_of[agent].agents if each.id in message.counted
+                each: self._stored_on[each]
+                for each in self._site_of[agent].agents
+                if each.site == agent.site and each.id in message.counted
             }
             for link in links:
                 self._claims[link, message.site] = disks

@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from protocol.messages import Role
 from protocol.session import State
 from protocol.table import Table
+from tests.simulation.agents import AgentProcess
 from tests.simulation.lives import Broken, Life
 from tests.simulation.oracle import Oracle, Site, cut_min, state_of
 
 SETTLED_WITHIN_S = 12.0
 EQUAL_WITHIN_S = 2.0
 """Promise 4, on a LAN."""
+
+WAN_EQUAL_WITHIN_S = 5.0
+"""Promise 4, over a WAN."""
 
 TOLD_WITHIN_S = 5.0
 """The slowest disk has written by then."""
@@ -28,6 +32,12 @@ class Verdict:
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
+
+    @property
+    def equal_within_s(self) -> float:
+        """Promise 4, for this run."""
+        options = self._oracle.options
+        return (WAN_EQUAL_WITHIN_S if options.linked else EQUAL_WITHIN_S) * options.scale
 
     # -- what is waited for --------------------------------------------------------------------------------------
 
@@ -117,7 +127,9 @@ class Verdict:
     @property
     def _slack_s(self) -> float:
         """What activity may be old at another proxy: an interval of reporting, and what clocks differ."""
-        return max(5.0, self._oracle.options.idle_timeout_s / 20) + 1.0 + self._oracle.doubt_s
+        options = self._oracle.options
+        across_s = options.idle_timeout_s / 10 + 1.0 if options.linked else 0.0
+        return max(5.0, options.idle_timeout_s / 20) + across_s + 1.0 + self._oracle.doubt_s
 
     def _near_its_end(self, life: Life, now_s: float) -> bool:
         """Whether a clock may say that it is over, and another that it is not."""
@@ -135,12 +147,21 @@ def _over(life: Life) -> bool:
 
 
 def _settled(site: Site) -> bool:
+    names = {agent.site for agent in site.agents}
     masters = [agent for agent in site.agents if agent.role == Role.MASTER]
-    if len(masters) != 1:
+    if len(masters) != len(names) or {master.site for master in masters} != names:
         return False
-    if len(site.agents) == 2 and masters[0].agent.service.slave is None:
+    if any(master.settings.partner is not None and master.agent.service.slave is None for master in masters):
+        return False
+    if not all(_linked(master, names) for master in masters):
         return False
     return all(proxy.client.synchronised for proxy in site.proxies)
+
+
+def _linked(master: AgentProcess, names: set[str]) -> bool:
+    """Whether every other site follows this master, and this master it."""
+    borders = master.agent.sites.borders.values()
+    return {border.peer.site for border in borders if border.follows and border.log_id} == names - {master.site}
 
 
 def _tables(site: Site) -> Iterator[Table]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from authagent.core import events as on
+from authagent.core.settings import RemoteSite
 from authagent.core.settings import Settings as AgentSettings
 from proxyagent.core.settings import AgentName
 from proxyagent.core.settings import Settings as ProxySettings
@@ -42,17 +43,19 @@ class World:
         self.processes: dict[str, Process] = {}
         speech = Speech(f"{self.seed}/speech", options.as_bytes, dict(options.dialects))
         self.speech = speech
-        self.network = Network(self.loop, self.seed, options.delay_s, options.jitter_s, speech)
+        delays_s = options.delay_s, options.wan_delay_s
+        self.network = Network(self.loop, self.seed, delays_s, options.jitter_s, speech)
         self._dice = random.Random(f"{self.seed}/world")
-        for agents, proxies in options.names:
-            self.oracle.watch(self._site(agents, proxies))
+        sites = [self._site(agents, proxies) for agents, proxies in options.names]
+        agents = [agent for site in sites for agent in site.agents]
+        self.oracle.watch(Site(agents, [proxy for site in sites for proxy in site.proxies]))
 
     def _site(self, agent_names: list[str], proxy_names: list[str]) -> Site:
         name = agent_names[0][:2]
         agents = [self._agent(name, each, n, len(agent_names)) for n, each in enumerate(agent_names, 1)]
         if len(agents) == 2:
             agents[0].partner, agents[1].partner = agents[1], agents[0]
-        return Site(name, agents, [self._proxy(name, each, agents) for each in proxy_names])
+        return Site(agents, [self._proxy(name, each, agents) for each in proxy_names])
 
     def _agent(self, site: str, name: str, id: int, agents: int) -> AgentProcess:
         options = self.options
@@ -62,8 +65,17 @@ class World:
             partner=None if agents == 1 else 3 - id,
             heartbeat_interval_s=options.heartbeat_s,
             suspect_after_s=5 * options.heartbeat_s,
+            remotes=self._remotes(site),
+            wan_heartbeat_interval_s=5 * options.heartbeat_s,
+            wan_suspect_after_s=25 * options.heartbeat_s,
+            wan_unequal_after_s=25 * options.heartbeat_s,
         )
         return AgentProcess(self, name, settings, self._clock(options.clock_bound_ms // 2), options.commit_s)
+
+    def _remotes(self, site: str) -> tuple[RemoteSite, ...]:
+        """The other sites, and the ids of their agents."""
+        others = [agents for agents, _ in self.options.names if agents[0][:2] != site]
+        return tuple(RemoteSite(agents[0][:2], tuple(each[3:] for each in agents)) for agents in others)
 
     def _proxy(self, site: str, name: str, agents: list[AgentProcess]) -> ProxyProcess:
         options = self.options

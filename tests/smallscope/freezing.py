@@ -159,7 +159,7 @@ def of_comparison(comparison: Comparison) -> tuple[object, ...]:
 def of_proxy(client: Client, now_s: float, names: Names) -> tuple[object, ...]:
     """What counts of a proxy."""
     outbox, failover = client.outbox, client._failover
-    progress = client._progress
+    progress = client.progress
     return (
         client.isolated, client.cache.origin, client.cache._sequence, client.cache.clock.is_set,
         ahead(client._upkeep_due_s, now_s),

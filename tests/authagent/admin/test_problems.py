@@ -69,7 +69,7 @@ def peer(id: str, kind: str = "proxy", link: int = 1, **more: object) -> Peer:
         link=link, kind=kind, site="lan1", id=id, incarnation=1, address="10.0.0.9:1", software="x",
         configuration_equal=True, wall_offset_ms=0, dialled=False,
     )  # fmt: skip
-    made = open_peer(opened, NOW, 1.0, Punctuality())
+    made = open_peer(opened, NOW, Settings(site="lan1", id=1, partner=2), Punctuality())
     for name, value in more.items():
         setattr(made, name, value)
     return made

@@ -88,7 +88,7 @@ async def test_an_old_proof_of_equality_says_nothing_about_now(tmp_path: Path) -
     path = write_files(tmp_path)
     async with run_agents(path) as (one,), proxyagent.open_proxy_agent(path, id="p1"):
         await until(lambda: one.handler.status()["proxies"][0]["digest_equal"])
-        peer = one.server.agent.peers.named("proxy", "p1")
+        peer = one.server.agent.peers.named("proxy", "lan1", "p1")
         assert peer is not None
         peer.equal_s -= 60.0
         told = one.handler.status()["proxies"][0]

@@ -79,14 +79,15 @@ def opened(
     dialled: bool = False,
     wall_offset_ms: int = 0,
     configuration_equal: bool = True,
+    site: str = "lan1",
 ) -> on.LinkOpened:
     return on.LinkOpened(
-        link, kind, "lan1", id, incarnation, f"host-{id}", "test", configuration_equal, wall_offset_ms, dialled
+        link, kind, site, id, incarnation, f"host-{id}", "test", configuration_equal, wall_offset_ms, dialled
     )
 
 
 def make_peer(link: int, id: str = "p1", kind: str = "proxy", at_s: float = 0.0, *, dialled: bool = False) -> Peer:
-    return open_peer(opened(link, id, kind, dialled=dialled), now(at_s), 1.0, Punctuality())
+    return open_peer(opened(link, id, kind, dialled=dialled), now(at_s), PAIRED, Punctuality())
 
 
 def heartbeat(role: Role = Role.PROXY, at_s: float = 0.0, **fields: object) -> Heartbeat:

@@ -54,7 +54,7 @@ def test_peers_are_found_by_link_and_by_name() -> None:
     peers.enter(partner)
 
     assert peers.get(1) is proxy and peers.get(3) is None and peers.get(None) is None
-    assert peers.named("proxy", "2") is proxy and peers.named("agent", "2") is partner
+    assert peers.named("proxy", "lan1", "2") is proxy and peers.named("agent", "lan1", "2") is partner
     assert peers.partner is partner
     assert len(peers) == 2 and 2 in peers
 
@@ -67,10 +67,10 @@ def test_who_leaves_late_takes_nobody_along() -> None:
     peers.enter(new)
     peers.leave(old)
 
-    assert peers.partner is new and peers.named("agent", "2") is new and 1 not in peers
+    assert peers.partner is new and peers.named("agent", "lan1", "2") is new and 1 not in peers
 
     peers.leave(new)
-    assert peers.partner is None and peers.named("agent", "2") is None
+    assert peers.partner is None and peers.named("agent", "lan1", "2") is None
 
 
 def test_peers_may_leave_while_they_are_walked() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from authagent.core.commands import Command, Send
 from authagent.core.election import Election
+from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer, Peers
 from authagent.core.pulse import UNEQUAL_AFTER_S_MAX, Pulse
 from authagent.core.replication import FOLLOWERS_AT_ONCE, Replication
@@ -31,7 +32,7 @@ CUT_MIN = NOW_MS // 60_000
 
 def _pulse(role: Role = Role.MASTER) -> Pulse:
     table = make_table()
-    replication = Replication(table)
+    replication = Replication(table, Outgoing("lan1"))
     clock = ClusterClock()
     if role == Role.MASTER:
         replication.lead_off(77)

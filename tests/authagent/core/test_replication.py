@@ -1,6 +1,7 @@
 """Replication: what changes the table, and where it goes."""
 
 from authagent.core.commands import Command, Persist, Relay, Tell
+from authagent.core.outgoing import Outgoing
 from authagent.core.replication import FOLLOWERS_AT_ONCE, WINDOW_S_MAX, Replication
 from protocol import codec
 from protocol.changes import Changes, Mark
@@ -11,7 +12,7 @@ LEAD = 4
 
 
 def _leading(*followers: int) -> Replication:
-    replication = Replication(make_table())
+    replication = Replication(make_table(), Outgoing("lan1"))
     replication.lead_off(77)
     for link in followers:
         replication.follow(link)
@@ -24,7 +25,7 @@ def _take(replication: Replication, *keys: str, first: int = 0, source: int | No
 
 
 def _following() -> Replication:
-    replication = Replication(make_table())
+    replication = Replication(make_table(), Outgoing("lan1"))
     replication.attach(LEAD)
     replication.begin(55, 10)
     return replication
@@ -52,7 +53,7 @@ def test_what_is_known_already_goes_nowhere() -> None:
 
 def test_a_follower_stores_and_logs_nothing() -> None:
     """Whoever leads nobody persists what it takes, and numbers nothing in a log."""
-    replication = Replication(make_table())
+    replication = Replication(make_table(), Outgoing("lan1"))
 
     assert [type(command) for command in _take(replication, "10.0.0.1", source=LEAD)] == [Persist, Tell]
     assert replication.log.sequence == 0
@@ -154,7 +155,7 @@ def test_a_follower_that_left_gets_nothing() -> None:
 
 def test_nothing_counts_as_heard_before_following_or_of_another_log() -> None:
     """A heartbeat that comes before Following, or of another log, moves no cursor."""
-    replication = Replication(make_table())
+    replication = Replication(make_table(), Outgoing("lan1"))
     assert replication.attach(LEAD) == (0, 0)
     replication.heard(55, 99)
     assert replication.cursor == (0, 0)

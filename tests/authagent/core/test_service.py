@@ -2,6 +2,7 @@
 
 from authagent.core import events as on
 from authagent.core.commands import Answer, Command, Persist, Send
+from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer, Peers
 from authagent.core.replication import Replication
 from authagent.core.service import Service
@@ -17,7 +18,7 @@ class Room:
     def __init__(self) -> None:
         table = make_table()
         self.peers = Peers()
-        self.replication = Replication(table)
+        self.replication = Replication(table, Outgoing("lan1"))
         self.replication.lead_off(77)
         self.service = Service(PAIRED, table, self.peers, self.replication)
         self.proxy = self.enter(make_peer(1))
@@ -181,7 +182,7 @@ def test_an_operator_ends_a_key_a_user_or_some_keys() -> None:
         room = Room()
         for number, user, site in ((1, "alice", "lan1"), (2, "bob", "lan1"), (3, "carol", "lan2")):
             changes = logins(f"10.0.0.{number}", first=number, user=user, site=site)
-            room.service.take(room.proxy, changes, codec.encode_changes(changes), site, NOW_MS, "Report")
+            room.service.take(room.proxy, changes, codec.encode_changes(changes), NOW_MS, "Report")
         commands = room.service.logout(event, Role.MASTER, NOW_MS + 1)
 
         states = {number: room.replication.table.record(LoginId(*ORIGIN, number)) for number in (1, 2, 3)}

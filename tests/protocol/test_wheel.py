@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyagent.core.wheel import Wheel
+from protocol.wheel import Wheel
 
 
 def test_nothing_comes_round_early_and_all_comes_round_once() -> None:
