@@ -13,5 +13,7 @@ ROWS = (
     "followers",
     "start",
     "cookie",
+    "squid",
+    "nginx",
 )
 """In the order of DESIGN section 10; then what section 6 asks of the command line."""
