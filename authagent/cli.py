@@ -314,12 +314,13 @@ def reload(options: Options, /) -> int:
 
 
 @cli.command(epilog="Example: authagent demo --keep")
+@click.option("--squid", is_flag=True, help="Three Squids, HAProxy, a login page and LDAP, where these are installed.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the logs.")
-def demo(keep: bool) -> int:
+def demo(squid: bool, keep: bool) -> int:
     """The whole story on this machine, narrated; exits 0 only if every step held."""
-    from authagent.demo import story
+    from authagent.demo import farm_story, story
 
-    return story.run(keep=keep)
+    return farm_story.run(keep=keep) if squid else story.run(keep=keep)
 
 
 # -- ends ---------------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ class Answer(NamedTuple):
 
     @property
     def asked(self) -> bool:
-        """The proxy asked for a name and a password."""
-        return self.status == 407
+        """The proxy asked for a name and a password, or sent to the page that does."""
+        return self.status in (303, 407)
 
 
 @attrs.frozen

@@ -41,17 +41,18 @@ def run(keep: bool = False, out: TextIO | None = None) -> int:
     Blocks for under a minute. Starts processes and ends every one of them; listens on loopback only. With `keep` the
     folder with logs and state is left behind. `out` is where the story is told, standard output by default.
     """
-    return trio.run(_perform, keep, Narrator(out))
+    return trio.run(perform, keep, Narrator(out), _story)
 
 
-async def _perform(keep: bool, narrator: Narrator) -> int:
+async def perform(keep: bool, narrator: Narrator, story: Callable[[Path, Narrator], Awaitable[int]]) -> int:
+    """Play a story in a folder of its own, until it ends or a signal comes; returns the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="authagent-demo-"))
     code = INTERRUPTED
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_at, signals, nursery.cancel_scope)
-                code = await _story(folder, narrator)
+                code = await story(folder, narrator)
                 nursery.cancel_scope.cancel()
     finally:
         if keep or code == 1:

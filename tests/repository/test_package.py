@@ -97,11 +97,12 @@ def test_the_wheel_has_three_packages_and_no_more(wheel: Path) -> None:
 
 
 def test_the_wheel_has_what_is_not_python(wheel: Path) -> None:
-    """The type markers, the licence, and the example proxy that the demo starts are in the wheel."""
+    """The type markers, the licence, and the examples that the demo starts are in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
     wanted = {f"{package}/py.typed" for package in tree.PACKAGES} | {"authagent/demo/minimal_proxy.py"}
+    wanted |= {f"authagent/demo/squid_farm/{path.name}" for path in (tree.ROOT / "examples" / "squid_farm").iterdir()}
     assert wanted <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
