@@ -26,23 +26,20 @@ class Activity:
     _quiet: dict[LoginId, bool] = attrs.field(factory=dict)  # crossed lately; whether there was activity since
     _wheel: Wheel[LoginId] = attrs.field(factory=Wheel)
 
-    def seen(self, run: TouchRun, now_s: float) -> Iterator[tuple[LoginId, int]]:
-        """Activity at this site, merged already; what of it crosses now."""
-        for sequence, active_at in zip(run.sequences, run.active_at, strict=True):
+    def seen(self, run: TouchRun, now_s: float) -> Iterator[LoginId]:
+        """Activity at this site, merged already; whose crosses now."""
+        for sequence in run.sequences:
             login_id = LoginId(*run.origin, sequence)
             if login_id in self._quiet:
                 self._quiet[login_id] = True
             elif self._settle(login_id, now_s):
-                yield login_id, active_at
+                yield login_id
 
-    def due(self, now_s: float) -> Iterator[tuple[LoginId, int]]:
-        """What was held back, and whose interval is over."""
+    def due(self, now_s: float) -> Iterator[LoginId]:
+        """Whose activity was held back, and whose interval is over."""
         for login_id in self._wheel.turn(now_s):
-            if not self._quiet.pop(login_id, False):
-                continue
-            record = self.table.record(login_id)
-            if record is not None and self._settle(login_id, now_s):
-                yield login_id, record.active_at
+            if self._quiet.pop(login_id, False) and self._settle(login_id, now_s):
+                yield login_id
 
     def forget(self) -> None:
         """Nobody follows any more: comparisons carry what was held back."""

@@ -32,12 +32,22 @@ class Sent(NamedTuple):
 
 @attrs.define
 class Traffic:
-    """What has crossed between two sites since this agent started: single changes, and bytes of Crossings."""
+    """What has crossed between two sites since this agent started: single changes, and the bytes of their payloads."""
 
     events_out: int = 0
     bytes_out: int = 0
     events_in: int = 0
     bytes_in: int = 0
+
+    def left(self, changes: int, size: int) -> None:
+        """So much was sent."""
+        self.events_out += changes
+        self.bytes_out += size
+
+    def came(self, changes: int, size: int) -> None:
+        """So much was taken in."""
+        self.events_in += changes
+        self.bytes_in += size
 
 
 @attrs.define(eq=False)
@@ -50,6 +60,7 @@ class Border:
     # the other side as our follower
     follows: bool = False
     holds: bool = False
+    confirmed: int = 0  # how far our log is on stable storage there
     sent: deque[Sent] = attrs.field(factory=deque)
     # we as its follower
     asked: bool = False
@@ -69,18 +80,17 @@ class Border:
     def crossed(self, sequence: int, changes: int, size: int, now_s: float) -> None:
         """A Crossing has been sent, up to `sequence` of our log."""
         self.sent.append(Sent(sequence, now_s, changes))
-        self.traffic.events_out += changes
-        self.traffic.bytes_out += size
+        self.traffic.left(changes, size)
 
     def stored(self, sequence: int) -> None:
         """The other side has our log up to here on stable storage."""
+        self.confirmed = max(self.confirmed, sequence)
         while self.sent and self.sent[0].sequence <= sequence:
             self.sent.popleft()
 
     def arrived(self, sequence: int, changes: int, size: int, now_s: float) -> None:
         """A Crossing has come. Raises RemoteProtocolError when there are too many."""
-        self.traffic.events_in += changes
-        self.traffic.bytes_in += size
+        self.traffic.came(changes, size)
         last_s = now_s if self._allowed_s is None else self._allowed_s
         refill = (now_s - last_s) * CHANGES_S_MAX
         self._allowance = min(CHANGES_S_MAX * CHANGES_BURST_S, self._allowance + refill) - changes
@@ -104,6 +114,10 @@ class Border:
     def lag_s(self, now_s: float) -> float:
         """How old the oldest change is that is not known to be on stable storage there."""
         return now_s - self.sent[0].at_s if self.sent else 0.0
+
+    def has(self, sequence: int) -> bool:
+        """Whether the other side is known to have all that arose here up to this place of our log."""
+        return self.holds and self.confirmed >= sequence
 
     @property
     def queued(self) -> int:

@@ -88,13 +88,13 @@ class Departures:
     def replay(self, border: Border, sequence: int, now_s: float) -> list[Command]:
         """Send what the log holds beyond the other side's cursor; the window has been flushed before."""
         border.peer.crossed = sequence
-        gathering = Gathering()
+        gathering = Gathering(self.table)
         for entry in self._own_after(sequence):
             changes = _changes_of(entry)
             gathering.add(changes)
             for run in changes.touches:
-                for number, active_at in zip(run.sequences, run.active_at, strict=True):
-                    gathering.touch(LoginId(*run.origin, number), active_at)
+                for number in run.sequences:
+                    gathering.touch(LoginId(*run.origin, number))
         commands = self._send([border], gathering.batches(self._vouched(border.holds)), now_s)
         border.peer.crossed = self.replication.log.sequence
         return commands
@@ -110,15 +110,15 @@ class Departures:
 
     def _gathered(self, now_s: float) -> Gathering:
         """What waits, and activity that was held back for long enough."""
-        gathering = Gathering()
+        gathering = Gathering(self.table)
         outgoing = self.replication.outgoing
         for changes in outgoing.waiting or ():
             gathering.add(changes)
             for run in changes.touches:
-                for login_id, active_at in self._activity.seen(run, now_s):
-                    gathering.touch(login_id, active_at)
-        for login_id, active_at in self._activity.due(now_s):
-            gathering.touch(login_id, active_at)
+                for login_id in self._activity.seen(run, now_s):
+                    gathering.touch(login_id)
+        for login_id in self._activity.due(now_s):
+            gathering.touch(login_id)
         if outgoing.waiting is not None:
             outgoing.waiting = []
         self._reset()
@@ -129,15 +129,8 @@ class Departures:
 
     def _vouched(self, holds: bool) -> Vouched:
         """Which logins the other side holds: those of this site that have crossed from here."""
-        site, strangers, table = self.settings.site, self.replication.outgoing.strangers, self.table
-
-        def vouched(login_id: LoginId) -> bool:
-            if not holds or login_id[:2] in strangers:
-                return False
-            record = table.record(login_id)
-            return record is not None and record.login.site == site
-
-        return vouched
+        site, strangers = self.settings.site, self.replication.outgoing.strangers
+        return lambda record: holds and record.login.site == site and record.login_id[:2] not in strangers
 
     def _send(self, borders: list[Border], batches: Iterable[Batch], now_s: float) -> list[Command]:
         """The batches, encoded once; the last of them says how far the log has crossed."""

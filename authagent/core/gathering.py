@@ -1,9 +1,10 @@
-"""What waits to cross to other sites: changes of this site, gathered by login and given out as batches.
+"""What waits to cross to other sites: which logins began, ended or were active, and what else was said meanwhile.
 
 Rules of this file:
 
-- What happened to one login while it waited is one change: a login that has ended since crosses as a login with that
-  end, and touches of one session are the last of them.
+- What crosses of a login or a barrier is what the table holds when it is given out. So however much happened to it
+  while it waited, it crosses once, as it is then. A login in conflict crosses whole: the other side may hold the other
+  content.
 - Ends go before new logins, those before superseded ends (nobody shall be seen gone before their new login is there),
   touches last.
 - An end of a login that the other side is known to hold is an out, by login id alone (protocol.crossing); `vouched`
@@ -11,7 +12,6 @@ Rules of this file:
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
 
 import attrs
 
@@ -19,202 +19,188 @@ from protocol import codec, limits
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
 from protocol.crossing import Batch, Out
 from protocol.item import Item
-from protocol.session import Attributes, LoginId, Origin, State
+from protocol.session import LoginId, Origin, Record, State
+from protocol.table import Table
 
-Value = TypeVar("Value")
-Vouched = Callable[[LoginId], bool]
-
-
-class NewLogin(NamedTuple):
-    """A login that waits, and what became of it meanwhile."""
-
-    site: str
-    key: str
-    user: str
-    login_at: int
-    expires_at: int
-    idle_timeout_s: int
-    attributes: Attributes
-    active_at: int
-    state: int
-
-
-class End(NamedTuple):
-    """The end of a login that does not wait itself."""
-
-    state: int
-    key: str
-    user: str
-    expires_at: int
+Vouched = Callable[[Record], bool]
 
 
 @attrs.define
 class Gathering:
-    """Changes that wait, by what they are about."""
+    """What waits, by what it is about; `table` is where it has been merged."""
 
-    _logins: dict[LoginId, NewLogin] = attrs.field(factory=dict)
-    _ends: dict[LoginId, End] = attrs.field(factory=dict)
-    _touches: dict[LoginId, int] = attrs.field(factory=dict)
-    _barriers: dict[str, int] = attrs.field(factory=dict)
+    table: Table
+    _begun: dict[LoginId, None] = attrs.field(factory=dict)
+    _ended: dict[LoginId, None] = attrs.field(factory=dict)
+    _touched: dict[LoginId, None] = attrs.field(factory=dict)
+    _barriers: dict[str, None] = attrs.field(factory=dict)  # users
     _marks: dict[str, int] = attrs.field(factory=dict)
     _items: list[Item] = attrs.field(factory=list)
 
     def __len__(self) -> int:
         marks = len(self._barriers) + len(self._marks) + len(self._items)
-        return len(self._logins) + len(self._ends) + len(self._touches) + marks
+        return len(self._begun) + len(self._ended) + len(self._touched) + marks
 
     def add(self, changes: Changes) -> None:
         """Take in changes, all but their touches."""
         for login_run in changes.logins:
-            self._add_logins(login_run)
+            self._begun.update(dict.fromkeys(_ids(login_run)))
         for end_run in changes.ends:
-            self._add_ends(end_run)
-        for user, at in changes.barriers:
-            self._barriers[user] = max(at, self._barriers.get(user, 0))
+            self._ended.update(dict.fromkeys(_ids(end_run)))
+        self._barriers.update((barrier.user, None) for barrier in changes.barriers)
         for key, at in changes.marks:
             self._marks[key] = max(at, self._marks.get(key, 0))
         self._items += changes.items
 
-    def touch(self, login_id: LoginId, active_at: int) -> None:
-        """Take in the last activity of a session."""
-        waiting = self._logins.get(login_id)
-        if waiting is not None:
-            self._logins[login_id] = waiting._replace(active_at=max(active_at, waiting.active_at))
-        else:
-            self._touches[login_id] = max(active_at, self._touches.get(login_id, 0))
-
-    # -- taking in ------------------------------------------------------------------------------------------------
-
-    def _add_logins(self, run: LoginRun) -> None:
-        active_at = run.active_at or run.login_at
-        states = run.states or bytes([State.ALIVE]) * len(run.sequences)
-        rows = zip(
-            run.keys, run.users, run.login_at, run.expires_at, run.idle_timeout_s, run.attributes, active_at, states,
-            strict=True,
-        )  # fmt: skip
-        for sequence, row in zip(run.sequences, rows, strict=True):
-            login_id = LoginId(*run.origin, sequence)
-            end = self._ends.pop(login_id, None)
-            made = NewLogin(run.site, *row)
-            known = self._logins.get(login_id)
-            state = max(made.state, end.state if end else 0, known.state if known else 0)
-            self._logins[login_id] = made._replace(state=state)
-
-    def _add_ends(self, run: EndRun) -> None:
-        rows = map(End, run.states, run.keys, run.users, run.expires_at)
-        for sequence, end in zip(run.sequences, rows, strict=True):
-            login_id = LoginId(*run.origin, sequence)
-            waiting = self._logins.get(login_id)
-            if waiting is not None:
-                self._logins[login_id] = waiting._replace(state=max(waiting.state, end.state))
-            elif (known := self._ends.get(login_id)) is None or known.state < end.state:
-                self._ends[login_id] = end
-
-    # -- giving out -----------------------------------------------------------------------------------------------
+    def touch(self, login_id: LoginId) -> None:
+        """Take in activity of a session."""
+        self._touched[login_id] = None
 
     def batches(self, vouched: Vouched) -> Iterator[Batch]:
         """Everything that waits, as batches in the order in which they must cross."""
-        superseded = {each: end for each, end in self._ends.items() if end.state == State.SUPERSEDED}
-        final = {each: end for each, end in self._ends.items() if end.state != State.SUPERSEDED}
-        touches = Changes(touches=tuple(_touch_runs(self._touches)))
-        logins = Changes(logins=tuple(_login_runs(self._logins)))
-        first = self._ends_batch(final, vouched)
-        if len(self) > limits.BATCH_CHANGES_MAX:
-            for part in _parts(final):
-                batch = self._ends_batch(part, vouched)
-                yield attrs.evolve(batch, changes=Changes(ends=batch.changes.ends))
-            yield from _split(attrs.evolve(first.changes, ends=()))
-            yield from _split(logins)
-            for part in _parts(superseded):
-                yield self._ends_batch(part, vouched, plain=True)
-            yield from _split(touches)
-            return
-        last = self._ends_batch(superseded, vouched, plain=True)
-        ends = first.changes.ends + last.changes.ends
-        joined = attrs.evolve(first.changes, logins=logins.logins, touches=touches.touches, ends=ends)
-        batch = attrs.evolve(first, changes=joined, outs=first.outs + last.outs)
-        if batch:
-            yield batch
+        ended = self._records(self._ended.keys() - self._begun.keys())
+        disputed = {record.login_id for record in ended if record.state == State.CONFLICT}
+        whole = self._begun.keys() | disputed
+        begun = self._records(whole)
+        ended = [record for record in ended if record.login_id not in disputed]
+        touched = self._records(self._touched.keys() - whole)
+        logins = Changes(
+            logins=tuple(_login_runs(record for record in begun if not record.login.partial)),
+            ends=tuple(_end_runs(record for record in begun if record.login.partial)),
+        )
+        touches = Changes(touches=tuple(_touch_runs(record for record in touched if record.state == State.ALIVE)))
+        final = [record for record in ended if record.state > State.SUPERSEDED]
+        superseded = [record for record in ended if record.state == State.SUPERSEDED]
+        yield from _together_or_not(
+            [self._final(final, vouched), Batch(logins), _ends(superseded, vouched), Batch(touches)]
+        )
 
-    def _ends_batch(self, ends: dict[LoginId, End], vouched: Vouched, *, plain: bool = False) -> Batch:
-        """Ends as outs where that is enough; the marks of their keys with them, and what else comes first."""
-        outs = {login_id: end for login_id, end in ends.items() if vouched(login_id)}
-        whole = {login_id: end for login_id, end in ends.items() if login_id not in outs}
-        changes = Changes(ends=tuple(_end_runs(whole)))
-        if plain:
-            return Batch(changes, tuple(_outs(outs)))
-        marked = {login_id: end for login_id, end in outs.items() if end.key in self._marks}
-        standing = {end.key for end in marked.values()}
+    def _records(self, login_ids: Iterable[LoginId]) -> list[Record]:
+        """What the table holds of them, by login id; what it refused or has forgotten crosses not."""
+        found = (self.table.record(login_id) for login_id in sorted(login_ids))
+        return [record for record in found if record is not None]
+
+    def _final(self, records: list[Record], vouched: Vouched) -> Batch:
+        """Logouts, with the marks that stand for what only others hold."""
+        outs = [record for record in records if vouched(record)]
+        marked = [record for record in outs if record.login.key in self._marks]
+        standing = {record.login.key for record in marked}
         marks = tuple(Mark(key, at) for key, at in self._marks.items() if key not in standing)
-        barriers = tuple(Barrier(user, at) for user, at in self._barriers.items())
+        barriers = tuple(Barrier(user, at) for user in self._barriers if (at := self.table.barrier(user)) >= 0)
+        ends = tuple(_end_runs(record for record in records if not vouched(record)))
         return Batch(
-            attrs.evolve(changes, barriers=barriers, marks=marks, items=tuple(self._items)),
-            tuple(_outs({login_id: end for login_id, end in outs.items() if login_id not in marked})),
+            Changes(ends=ends, barriers=barriers, marks=marks, items=tuple(self._items)),
+            tuple(_outs(record for record in outs if record.login.key not in standing)),
             tuple(_outs(marked)),
             min((self._marks[key] for key in standing), default=0),
         )
 
 
-def _split(changes: Changes) -> Iterator[Batch]:
-    return map(Batch, codec.split(changes, limits.BATCH_CHANGES_MAX))
+def _ends(records: list[Record], vouched: Vouched) -> Batch:
+    whole = tuple(_end_runs(record for record in records if not vouched(record)))
+    return Batch(Changes(ends=whole), tuple(_outs(record for record in records if vouched(record))))
 
 
-def _parts(ends: dict[LoginId, End]) -> Iterator[dict[LoginId, End]]:
-    items = list(ends.items())
-    for start in range(0, len(items), limits.BATCH_CHANGES_MAX):
-        yield dict(items[start : start + limits.BATCH_CHANGES_MAX])
-
-
-def _by_origin(values: dict[LoginId, Value]) -> Iterator[tuple[Origin, list[int], list[Value]]]:
-    """Values in columns, one group for each origin, by ascending sequence."""
-    origin: Origin | None = None
-    sequences: list[int] = []
-    column: list[Value] = []
-    for login_id, value in sorted(values.items(), key=_id):
-        if login_id[:2] != origin:
-            if origin is not None:
-                yield origin, sequences, column
-            origin, sequences, column = Origin(*login_id[:2]), [], []
-        sequences.append(login_id.sequence)
-        column.append(value)
-    if origin is not None:
-        yield origin, sequences, column
-
-
-def _id(item: tuple[LoginId, object]) -> LoginId:
-    return item[0]
-
-
-def _outs(ends: dict[LoginId, End]) -> Iterator[Out]:
-    for origin, sequences, column in _by_origin(ends):
-        yield Out(origin, sequences, bytes(end.state for end in column))
-
-
-def _end_runs(ends: dict[LoginId, End]) -> Iterator[EndRun]:
-    for origin, sequences, column in _by_origin(ends):
-        states, keys, users, expires_at = zip(*column, strict=True)
-        yield EndRun(origin, sequences, bytes(states), list(keys), list(users), list(expires_at))
-
-
-def _touch_runs(touches: dict[LoginId, int]) -> Iterator[TouchRun]:
-    for origin, sequences, column in _by_origin(touches):
-        yield TouchRun(origin, sequences, column)
-
-
-def _login_runs(logins: dict[LoginId, NewLogin]) -> Iterator[LoginRun]:
-    """Runs of one origin and one site each."""
-    for site in dict.fromkeys(login.site for login in logins.values()):
-        of_site = {login_id: login for login_id, login in logins.items() if login.site == site}
-        for origin, sequences, column in _by_origin(of_site):
-            yield _login_run(origin, site, sequences, column)
-
-
-def _login_run(origin: Origin, site: str, sequences: list[int], column: Iterable[NewLogin]) -> LoginRun:
-    _, keys, users, login_at, expires_at, idle_timeout_s, attributes, active_at, states = map(
-        list, zip(*column, strict=True)
+def _together_or_not(batches: list[Batch]) -> Iterator[Batch]:
+    """All as one batch, which is merged in one piece, where that is not too much; else one after the other."""
+    if sum(map(len, batches)) > limits.BATCH_CHANGES_MAX:
+        for batch in batches:
+            yield from _split(batch)
+        return
+    first, logins, superseded, touches = batches
+    changes = attrs.evolve(
+        first.changes,
+        logins=logins.changes.logins,
+        ends=first.changes.ends + logins.changes.ends + superseded.changes.ends,
+        touches=touches.changes.touches,
     )
+    joined = attrs.evolve(first, changes=changes, outs=first.outs + superseded.outs)
+    if joined:
+        yield joined
+
+
+def _split(batch: Batch) -> Iterator[Batch]:
+    for part in codec.split(batch.changes, limits.BATCH_CHANGES_MAX):
+        yield Batch(part)
+    for out in batch.outs:
+        yield from (Batch(outs=(part,)) for part in _parts(out))
+    for out in batch.marked:
+        yield from (Batch(marked=(part,), marked_at=batch.marked_at) for part in _parts(out))
+
+
+def _parts(out: Out) -> Iterator[Out]:
+    for start in range(0, len(out.sequences), limits.BATCH_CHANGES_MAX):
+        end = start + limits.BATCH_CHANGES_MAX
+        yield Out(out.origin, out.sequences[start:end], out.states[start:end])
+
+
+# -- records as runs of one origin ---------------------------------------------------------------------------------
+
+
+def _ids(run: LoginRun | EndRun) -> Iterator[LoginId]:
+    return (LoginId(*run.origin, sequence) for sequence in run.sequences)
+
+
+def _by_origin(records: Iterable[Record]) -> Iterator[tuple[Origin, list[int], list[Record]]]:
+    """Records that are in order, one group for each origin, with their sequences."""
+    group: list[Record] = []
+    for record in records:
+        if group and record.login_id[:2] != group[0].login_id[:2]:
+            yield _group(group)
+            group = []
+        group.append(record)
+    if group:
+        yield _group(group)
+
+
+def _group(records: list[Record]) -> tuple[Origin, list[int], list[Record]]:
+    return Origin(*records[0].login_id[:2]), [record.login_id.sequence for record in records], records
+
+
+def _outs(records: Iterable[Record]) -> Iterator[Out]:
+    for origin, sequences, group in _by_origin(records):
+        yield Out(origin, sequences, bytes(record.state for record in group))
+
+
+def _end_runs(records: Iterable[Record]) -> Iterator[EndRun]:
+    for origin, sequences, group in _by_origin(records):
+        logins = [record.login for record in group]
+        yield EndRun(
+            origin,
+            sequences,
+            bytes(record.state for record in group),
+            [login.key for login in logins],
+            [login.user for login in logins],
+            [login.expires_at for login in logins],
+        )
+
+
+def _touch_runs(records: Iterable[Record]) -> Iterator[TouchRun]:
+    for origin, sequences, group in _by_origin(records):
+        yield TouchRun(origin, sequences, [record.active_at for record in group])
+
+
+def _login_runs(records: Iterable[Record]) -> Iterator[LoginRun]:
+    """Runs of one origin and one site each."""
+    for origin, _, group in _by_origin(records):
+        for site in dict.fromkeys(str(record.login.site) for record in group):
+            yield _login_run(origin, site, [record for record in group if record.login.site == site])
+
+
+def _login_run(origin: Origin, site: str, records: list[Record]) -> LoginRun:
+    logins = [record.login for record in records]
+    login_at, active_at = [login.login_at for login in logins], [record.active_at for record in records]
+    states = bytes(record.state for record in records)
     return LoginRun(
-        origin, sequences, site, keys, users, login_at, expires_at, idle_timeout_s, attributes,
+        origin,
+        [record.login_id.sequence for record in records],
+        site,
+        [login.key for login in logins],
+        [login.user for login in logins],
+        login_at,
+        [login.expires_at for login in logins],
+        [login.idle_timeout_s for login in logins],
+        [login.attributes for login in logins],
         None if active_at == login_at else active_at,
-        None if set(states) == {State.ALIVE} else bytes(states),
-    )  # fmt: skip
+        None if set(states) == {State.ALIVE} else states,
+    )

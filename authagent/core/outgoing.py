@@ -22,10 +22,12 @@ class Outgoing:
     site: str
     waiting: list[Changes] | None = None  # None while no other site follows
     strangers: set[Origin] = attrs.field(factory=set)
+    arisen: int = 0  # changes of this site, since the start
 
     def note(self, changes: Changes, site: str) -> None:
         """Changes that were news here and arose at `site`."""
         if site == self.site:
+            self.arisen += len(changes)
             if self.waiting is not None:
                 self.waiting.append(changes)
             return

@@ -42,6 +42,7 @@ class Peer:
     ledger: Ledger = attrs.field(factory=Ledger)
     stored: int | None = None  # a slave's: what it has on stable storage, once it is complete
     crossed: int = 0  # a remote's: how far our log has been sent to it
+    supplied: tuple[int, int] = (0, 0)  # changes, and bytes of them, that our last comparison gave it
     away: bool = False  # it is of another site than ours
     # equality
     equal: bool | None = None

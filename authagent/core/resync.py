@@ -96,6 +96,7 @@ class Resync:
         self.finished_count += 1
         self.snapshots_count += comparison.serves_snapshot
         self._since_ms[peer.kind, peer.name] = comparison.began_ms
+        peer.supplied = (comparison.sent, comparison.sent_bytes)
         self.close(peer.link)
         return commands, True
 

@@ -42,6 +42,9 @@ from protocol.table import Table
 UNEQUAL_LOADED_S = 60.0
 """Tables that differ while both sides change are compared so seldom: what is on its way differs always."""
 
+WELL_AFTER_S = 30.0
+"""A link that has lasted so long is well: what kept the sites apart is over, and would be alarmed anew."""
+
 
 @attrs.define
 class Site:
@@ -52,6 +55,7 @@ class Site:
     cursors: dict[str, tuple[int, int]] = attrs.field(factory=dict)  # by agent: (log id, sequence)
     lost_s: float | None = None  # since when nobody there is linked; None before the first time
     waited: int = 0  # changes not known to be there when the link was lost
+    arisen: int = 0  # changes of our site until then
     refused: str = ""  # why it will not have us, or we it
     returned: tuple[float, int, int] | None = None  # (away for, events out and in) until tables are known to be equal
 
@@ -143,13 +147,14 @@ class Sites:
         """A link with an agent of another site was let in."""
         site = self.known[peer.site]
         site.reaching.stop()
+        waited = self.queued(peer.site)
         border = Border(peer, site.traffic, patience_s=self.settings.wan_unequal_after_s)
         self.borders[peer.link] = border
         away_s = 0.0 if site.lost_s is None else now.monotonic_s - site.lost_s
         if site.lost_s is not None:
             site.returned = (away_s, site.traffic.events_out, site.traffic.events_in)
         site.lost_s = None
-        keys = {"site": peer.site, "peer": peer.name, "away_s": round(away_s, 1), "waited": site.waited}
+        keys = {"site": peer.site, "peer": peer.name, "away_s": round(away_s, 1), "waited": waited}
         return [do.Log("site.linked", "info", keys)]
 
     def dismiss(self, peer: Peer) -> None:
@@ -160,7 +165,7 @@ class Sites:
         site = self.known[peer.site]
         if border.complete:
             site.cursors[peer.id] = (border.log_id, border.cursor)
-        site.waited = border.queued
+        site.waited, site.arisen = border.queued, self.replication.outgoing.arisen
         if not any(each.follows for each in self.borders.values()):
             self.departures.close()
 
@@ -206,7 +211,8 @@ class Sites:
             raise RemoteProtocolError(f"{text} ({apart_s:.0f} s): set them by NTP", Code.CLOCK)
         if message.role != Role.MASTER or self.election.role != Role.MASTER:
             return []
-        site.refused = ""
+        if now.monotonic_s - peer.opened_s >= WELL_AFTER_S:
+            site.refused = ""
         site.reaching.serves()
         if not border.asked:
             border.asked = True
@@ -287,6 +293,7 @@ class Sites:
     def compared(self, peer: Peer, now: Now) -> list[Command]:
         """A comparison with the other side is over: each holds what the other held."""
         border = self.borders[peer.link]
+        border.traffic.left(*peer.supplied)
         others = [each for each in self.borders.values() if each is not border] if border.news else []
         border.news = False
         commands = [command for other in others for command in self._compare_again(other, now)]
@@ -320,8 +327,10 @@ class Sites:
         """A repair of a comparison. Raises RemoteProtocolError."""
         changes = codec.decode_changes(message.payload)
         self.resync.bulk(peer, message, len(changes))
+        border = self.borders[peer.link]
+        border.traffic.came(len(changes), len(message.payload))
         commands = self.take(peer, changes, message.payload, now, "Bulk")
-        self.borders[peer.link].news |= bool(commands)
+        border.news |= bool(commands)
         return commands
 
     def take(self, peer: Peer, changes: Changes, payload: bytes | None, now: Now, name: str) -> list[Command]:
@@ -343,6 +352,14 @@ class Sites:
     def links(self, name: str) -> Iterator[Border]:
         """The links with one other site: one, or in a split of that site two."""
         return (border for border in self.borders.values() if border.peer.site == name)
+
+    def queued(self, name: str) -> int:
+        """Changes of this site that are not known to be on stable storage at the other one."""
+        linked = [border.queued for border in self.links(name)]
+        if linked:
+            return max(linked)
+        site = self.known[name]
+        return site.waited + self.replication.outgoing.arisen - site.arisen
 
 
 REFUSALS = frozenset(
