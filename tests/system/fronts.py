@@ -10,6 +10,7 @@ Rules of this file:
 
 import contextlib
 import functools
+import html
 import http.client
 import json
 import re
@@ -18,16 +19,18 @@ import socket
 import ssl
 import sys
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import attrs
+import bcrypt
 import trustme
 
 from protocol.io.control_client import ask
-from tests.ports import free_port
+from tests.ports import free_port, free_ports
 from tests.proxyagent.processes import until
 from tests.system.processes import ROOT, Process
 
@@ -35,6 +38,7 @@ EXAMPLES = ROOT / "examples"
 HOST = "app.example.org"
 COOKIE = "__Host-login"
 TIMEOUT_S = 20
+PASSWORDS = {"bob": "a builder's pass-phrase"}
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 _SITE = """\
@@ -89,6 +93,9 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     seen: dict[str, str]
+    cookies: tuple[str, ...]
+    """What the client is to keep, each as it was set."""
+    text: str
 
     @property
     def user(self) -> str | None:
@@ -104,7 +111,12 @@ class Client:
     cookie: str = ""
 
     def get(
-        self, port: int, path: str = "/", method: str = "GET", headers: dict[str, str] | None = None
+        self,
+        port: int,
+        path: str = "/",
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: str | None = None,
     ) -> Answer:
         """Ask the front there. Raises OSError where it does not answer."""
         sent = {"Host": HOST, **({"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}), **(headers or BROWSER)}
@@ -112,11 +124,45 @@ class Client:
         connection = http.client.HTTPConnection(HOST)
         with contextlib.closing(connection), plain:
             connection.sock = _TLS.wrap_socket(plain, server_hostname=HOST)
-            connection.request(method, path, headers=sent)
+            connection.request(method, path, body, sent)
             answer = connection.getresponse()
-            body = answer.read()
-        seen = json.loads(body) if answer.getheader("X-Application") else {}
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, seen)
+            text = answer.read().decode()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        seen = json.loads(text) if "x-application" in headers else {}
+        return Answer(answer.status, headers, seen, tuple(answer.headers.get_all("Set-Cookie", [])), text)
+
+
+class Browser:
+    """One with a jar: it keeps cookies, and forgets those that are taken away."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.jar: dict[str, str] = {}
+        self._client = Client(address)
+        self._port = port
+
+    def ask(self, path: str, form: dict[str, str] | None = None) -> Answer:
+        """GET, or POST of a form; a redirect is not followed."""
+        headers = {**BROWSER, "Cookie": "; ".join(f"{name}={value}" for name, value in self.jar.items())}
+        body = None
+        if form is not None:
+            headers |= {"Origin": f"https://{HOST}", "Content-Type": "application/x-www-form-urlencoded"}
+            body = urllib.parse.urlencode(form)
+        answer = self._client.get(self._port, path, "GET" if form is None else "POST", headers, body)
+        for each in answer.cookies:
+            name, _, value = each.partition(";")[0].partition("=")
+            self.jar.pop(name, None)
+            if "Max-Age=0" not in each:
+                self.jar[name] = value
+        return answer
+
+    def fill_in(self, path: str, **fields: str) -> Answer:
+        """Send the form of the page there to `path` below it, with these fields and what it has hidden."""
+        page = self.ask(path)
+        hidden = re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page.text)
+        assert page.status == 200 and "token" in dict(hidden), page
+        action = re.findall(r'<form[^>]* action="(\w+)"', page.text)[0]
+        values = {name: html.unescape(value) for name, value in hidden}
+        return self.ask(urllib.parse.urljoin(path, action), {**values, **fields})
 
 
 class _Application(BaseHTTPRequestHandler):
@@ -225,6 +271,8 @@ def open_site(folder: Path) -> Iterator[Site]:
     secret = folder / "secret"
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_urlsafe(32) + "\n")
+    hashes = [f"{user}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}" for user, word in PASSWORDS.items()]
+    (folder / "users").write_text("\n".join(hashes) + "\n")
     with application() as application_port:
         site = Site(folder, free_port(), application_port)
         try:
@@ -260,14 +308,14 @@ def open_front(
     """
     folder = site.folder / name
     folder.mkdir()
-    port = free_port()
+    port, page = free_ports(2)
     door = str(folder / "auth.sock") if kind != "traefik" else f"127.0.0.1:{free_port()}"
-    command = _COMMANDS[kind](Files(kind, site, folder, port, door, switched), find(kind))
+    command = _COMMANDS[kind](Files(kind, site, folder, port, door, page, switched), find(kind))
     count = len(site.processes)
     try:
-        daemon = site.proxy(name, _sections(kind, door, known_by))
+        daemon = site.proxy(name, _sections(kind, door, page, known_by))
         process = site.start(f"{kind} of {name}", command, HOME=str(folder))
-        until(lambda: _listens(door))
+        until(lambda: _listens(door) and _listens(f"127.0.0.1:{page}"))
         ready = functools.partial(_listens, f"127.0.0.1:{port}") if switched else functools.partial(_serves, port)
         until(lambda: ready() or process.returncode is not None)
         assert process.running, process.log_end(20)
@@ -286,6 +334,7 @@ class Files:
     folder: Path
     port: int
     door: str
+    page: int
     switched: bool
 
     def write(self, name: str, places: dict[str, str], before: str = "") -> str:
@@ -299,9 +348,11 @@ class Files:
 
     @property
     def behind(self) -> dict[str, str]:
-        """The application's address, and the socket of the endpoint."""
+        """The addresses of the application, the log-in page and the endpoint."""
         application = f"127.0.0.1:{self.site.application_port}"
-        return {"127.0.0.1:8000": application, "/run/authagent/forward-auth.sock": self.door}
+        page = f"127.0.0.1:{self.page}"
+        door = "127.0.0.1:9082" if self.kind == "traefik" else "/run/authagent/forward-auth.sock"
+        return {"127.0.0.1:8000": application, "127.0.0.1:9081": page, door: self.door}
 
     def certificate(self, certificate: str, key: str) -> dict[str, str]:
         """One for the host, in the place of these files."""
@@ -312,11 +363,11 @@ class Files:
         return {certificate: str(chain), key: str(private)}
 
 
-def _sections(kind: str, door: str, known_by: str) -> str:
-    """What the example adds to authagent.toml, but for the log-in page."""
-    text = (EXAMPLES / kind / "authagent.toml").read_text().partition("[login]")[0]
+def _sections(kind: str, door: str, page: int, known_by: str) -> str:
+    """What the example adds to authagent.toml."""
+    text = (EXAMPLES / kind / "authagent.toml").read_text()
     listen = "127.0.0.1:9082" if kind == "traefik" else "/run/authagent/forward-auth.sock"
-    return put(text, {listen: door, '"cookie"': f'"{known_by}"'}) + "\n"
+    return put(text, {listen: door, "127.0.0.1:9081": f"127.0.0.1:{page}", '"cookie"': f'"{known_by}"'}) + "\n"
 
 
 def _nginx(files: Files, program: str) -> list[str]:
@@ -338,15 +389,15 @@ def _caddy(files: Files, program: str) -> list[str]:
 
 
 def _traefik(files: Files, program: str) -> list[str]:
-    application = {"127.0.0.1:8000": f"127.0.0.1:{files.site.application_port}"}
-    dynamic = files.write("dynamic.yml", application | {"127.0.0.1:9082": files.door})
+    dynamic = files.write("dynamic.yml", files.behind)
     listen = {'":443"': f'"127.0.0.1:{files.port}"', "/etc/traefik/dynamic.yml": dynamic}
     return [program, f"--configFile={files.write('traefik.yml', listen)}"]
 
 
 def _envoy(files: Files, program: str) -> list[str]:
     listen = {"address: 0.0.0.0, port_value: 443}": f"address: 127.0.0.1, port_value: {files.port}}}"}
-    listen["address: 127.0.0.1, port_value: 8000"] = f"address: 127.0.0.1, port_value: {files.site.application_port}"
+    for port, actual in ((8000, files.site.application_port), (9081, files.page)):
+        listen[f"address: 127.0.0.1, port_value: {port}"] = f"address: 127.0.0.1, port_value: {actual}"
     listen["/run/authagent/forward-auth.sock"] = files.door
     listen |= files.certificate("/etc/envoy/app.example.org.pem", "/etc/envoy/app.example.org.key")
     path = files.write("envoy.yaml", listen)

@@ -3,14 +3,26 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 
 from protocol.key import key
 from tests.components import SYSTEM_FOLDERS
 from tests.programs import Program
-from tests.system.fronts import BROWSER, HOST, Client, Front, Site, open_front, open_site, switch
+from tests.system.fronts import (
+    BROWSER,
+    COOKIE,
+    HOST,
+    PASSWORDS,
+    Browser,
+    Client,
+    Front,
+    Site,
+    open_front,
+    open_site,
+    switch,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -58,7 +70,29 @@ def login_page(path: str) -> str:
 def test_a_front_lets_in_who_is_known_and_nobody_else(kind: str, site: Site, find: Callable[[str], str]) -> None:
     """Redirected, known, forged, logged out elsewhere, and with the endpoint dead: the whole life of a cookie."""
     with open_front(kind, site, find, f"proxy-{kind}") as front:
+        check_the_log_in_page(front)
         check_life_of_a_cookie(kind, site, front)
+
+
+def check_the_log_in_page(front: Front) -> None:
+    """Sent to it, logged in there, back to what was wanted; and logged out there."""
+    bob = Browser("127.0.0.53", front.port)
+    asked = bob.ask("/x?a=b&c=d")
+    assert (asked.status, asked.headers["location"]) == (302, login_page("/x?a=b&c=d"))
+    page = asked.headers["location"].removeprefix(f"https://{HOST}")
+    assert bob.fill_in(page, user="bob", password="wrong").status == 403 and not bob.ask("/x").seen
+
+    back = bob.fill_in(page, user="bob", password=PASSWORDS["bob"])
+    assert back.status == 303 and urljoin("/login/login", back.headers["location"]) == "/x?a=b&c=d", back
+    assert COOKIE in bob.jar
+    stolen = bob.jar[COOKIE]
+    for known in (bob.ask("/x?a=b&c=d"), Client("127.0.0.53", stolen).get(front.port, headers=FORGED)):
+        assert (known.status, known.user, known.seen.get("remote-groups", "")) == (200, "bob", ""), known
+
+    bob.fill_in("/login/logout")
+    assert COOKIE not in bob.jar
+    for cookie in ("", stolen):
+        assert Client("127.0.0.53", cookie).get(front.port).status == 302
 
 
 def check_life_of_a_cookie(kind: str, site: Site, started: Front) -> None:
