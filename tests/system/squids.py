@@ -22,6 +22,7 @@ import attrs
 
 from protocol.io.control_client import ControlError, ask
 from tests.ports import free_port
+from tests.system.fronts import put
 from tests.system.processes import ROOT, Process, until
 
 EXAMPLE = ROOT / "examples" / "squid"
@@ -70,14 +71,6 @@ def client_address() -> str:
     """A loopback address that no other test of this process or of another worker has."""
     number = next(_users)
     return f"127.{_block}.{number // 250}.{number % 250 + 1}"
-
-
-def put(text: str, places: dict[str, str]) -> str:
-    """The text of an example with each of these words replaced by the other. Each must be found."""
-    for old, new in places.items():
-        assert old in text, f"{old} is not in the example"
-        text = text.replace(old, new)
-    return text
 
 
 @attrs.define
@@ -252,26 +245,23 @@ def _machine(folder: Path, number: int, agents: list[int], *, switch: bool) -> M
 
 
 def _configuration(folder: Path, agents: list[int], log_port: int, port: int, *, switch: bool) -> str:
-    """The example's file, with one more proxy, for agents on these ports of this machine."""
-    text = put(
-        (EXAMPLE / "authagent.toml").read_text(),
-        {"/run/authagent": str(folder / "c"), "127.0.0.1:3130": f"127.0.0.1:{log_port}", ":3128": f":{port}"},
+    """What `authagent init` would write for agents on these ports of this machine, and the example's lines."""
+    entries = "".join(
+        f'[[authagent]]\nid = {number}\nhost = "127.0.0.1"\nport = {agent}\n' for number, agent in enumerate(agents, 1)
     )
+    head = f'site = "lan1"\nstate_dir = "{folder}/state"\n{entries}[[proxyagent]]\nid = "squid-*"\n'
+    places = {"/run/authagent": str(folder / "c"), "127.0.0.1:3130": f"127.0.0.1:{log_port}", ":3128": f":{port}"}
+    text = put((EXAMPLE / "authagent.toml").read_text(), places)
     if os.geteuid() != 0:
         text = put(text, {'group = "proxy"': 'group = ""'})
     if switch:
         text += put((EXAMPLE / "switch.toml").read_text(), {"/run/haproxy/admin.sock": str(folder / "haproxy.sock")})
-    head, *entries = re.split(r"(?=^\[\[)", text, flags=re.MULTILINE)
-    made = [re.sub(r'host = ".*"', 'host = "127.0.0.1"', each) for each in entries if each.startswith("[[proxyagent]]")]
-    made += [made[0].replace("squid-1", "squid-3")]
-    made += [
-        f'[[authagent]]\nid = {number}\nhost = "127.0.0.1"\nport = {port}\n' for number, port in enumerate(agents, 1)
-    ]
-    return f'state_dir = "{folder}/state"\n' + head + "".join(made) + f'[security]\nsecret_file = "{folder}/secret"\n'
+    return f'{head}[security]\nsecret_file = "{folder}/secret"\n{text}'
 
 
 def _switch(folder: Path, machines: list[Machine], port: int) -> Process:
     places = {"/run/haproxy/admin.sock": str(folder / "haproxy.sock"), ":3128": f"127.0.0.1:{port}"}
+    places |= {" group authagent": "", "    user haproxy\n    group haproxy\n": ""}
     example = put((EXAMPLE / "haproxy.cfg").read_text(), places)
     head, *servers = re.split(r"(?=^    server )", example, flags=re.MULTILINE)
     assert len(servers) == 2, "the example has two"

@@ -16,7 +16,7 @@ from proxyagent.integrations.squid.questions import Lines
 CONNECTIONS_MAX = 64
 """Squid starts a few helpers for each worker process, and one log connection."""
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 SEND_TIMEOUT_S = 5.0
 """For answers to be taken; a helper gives up much earlier."""
 
@@ -27,42 +27,67 @@ Converse: TypeAlias = Callable[["Incoming"], Awaitable[None]]
 
 
 class Incoming:
-    """One connection: lines in, bytes out."""
+    """One connection: lines in, bytes out. It costs one turn of the loop for all that has come: every request asks."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
         self._lines = Lines()
         self._sending = trio.Lock()
 
     @property
     def peer(self) -> str:
         """The address of the other end; empty on a Unix socket."""
-        name = self._stream.socket.getpeername()
+        name = self._connection.getpeername()
         return str(name[0]) if isinstance(name, tuple) else ""
 
     async def receive(self) -> list[bytes] | None:
         """The lines that came, maybe none; None at the end, however it came."""
-        try:
-            data = await self._stream.receive_some(READ_BYTES)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        if self._connection.fileno() < 0:
             return None
-        return self._lines.feed(bytes(data)) if data else None
+        try:
+            await trio.lowlevel.wait_readable(self._connection)
+            data = self._connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return []
+        except (OSError, trio.ClosedResourceError):
+            return None
+        return self._lines.feed(data) if data else None
 
     async def send(self, data: bytes) -> None:
         """Send it all, in one piece; who does not take it loses the connection. Raises nothing: `receive` tells."""
-        if not data:
-            return
-        async with self._sending:
-            try:
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                await trio.aclose_forcefully(self._stream)
+        try:
+            if not self._sending.locked():
+                data = data[self._sent(data) :]
+            if data:
+                async with self._sending:
+                    await self._send_slowly(data)
+        except (OSError, trio.ClosedResourceError):
+            pass  # they left
+        except trio.TooSlowError:
+            self.close()
+
+    def close(self) -> None:
+        """End the connection, whoever waits for it."""
+        if self._connection.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._connection)
+            self._connection.close()
+
+    def _sent(self, data: bytes) -> int:
+        try:
+            return self._connection.send(data) if data else 0
+        except BlockingIOError:
+            return 0
+
+    async def _send_slowly(self, data: bytes) -> None:
+        with trio.fail_after(SEND_TIMEOUT_S):
+            while data:
+                await trio.lowlevel.wait_writable(self._connection)
+                data = data[self._sent(data) :]
 
 
 async def accept(listener: socket.socket, converse: Converse, log: Log) -> None:
-    """Take connections in until cancelled; each is served by `converse` and closed then."""
-    await _Door(converse, log).accept(trio.socket.from_stdlib_socket(listener))
+    """Take connections in until cancelled; each is served by `converse` and closed then. `listener` does not block."""
+    await _Door(converse, log).accept(listener)
 
 
 class _Door:
@@ -71,28 +96,32 @@ class _Door:
         self._log = log
         self._open = 0
 
-    async def accept(self, listener: trio.socket.SocketType) -> None:
+    async def accept(self, listener: socket.socket) -> None:
         async with trio.open_nursery() as nursery:
             while True:
+                await trio.lowlevel.wait_readable(listener)
                 try:
-                    connection, _ = await listener.accept()
-                except OSError:  # too many open files, or a caller that left
+                    connection, _ = listener.accept()
+                except BlockingIOError:
+                    continue  # they left before they were let in
+                except OSError:  # too many open files
                     await trio.sleep(PAUSE_S)
                     continue
                 if self._open >= CONNECTIONS_MAX:
                     connection.close()
                     continue
+                connection.setblocking(False)
                 self._open += 1
-                nursery.start_soon(self._serve, trio.SocketStream(connection))
+                nursery.start_soon(self._serve, Incoming(connection))
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, incoming: Incoming) -> None:
         """One connection to its end; raises nothing."""
         try:
-            async with stream:
-                await self._converse(Incoming(stream))
+            await self._converse(incoming)
         except OSError:
             pass  # they left before anything was said
         except Exception as error:  # noqa: BLE001 - the other connections are served on
             self._log.alarm("squid.connection_failed", error=repr(error))
         finally:
             self._open -= 1
+            incoming.close()

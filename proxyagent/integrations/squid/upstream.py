@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from proxyagent.integrations.squid.questions import DEADLINE_S
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 RETRY_S = 0.05
 """Between two tries, while questions wait."""
 
@@ -61,7 +61,7 @@ class Upstream:
             connection.connect(path)
         except Exception as error:  # noqa: BLE001 - whatever it is, squid must not lose its helper
             connection.close()
-            self._complain(f"{path}: {error.strerror}" if path and isinstance(error, OSError) else str(error))
+            self._complain(_told(path, error))
             return False
         self._complaint, self._connection, self._heard_s = "", connection, now_s
         return True
@@ -115,6 +115,19 @@ class Upstream:
         if text != self._complaint:
             self._complaint = text
             say(text)
+
+
+def _told(path: str, error: Exception) -> str:
+    """Why nobody answers at `path`, and what to do about it."""
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError() if path:
+            return f"{path}: {error.strerror}; start proxyagent run, with helpers = true under [squid]"
+        case PermissionError() if path:
+            return f"{path}: {error.strerror}; see [control] group and mode"
+        case OSError() if path:
+            return f"{path}: {error.strerror}"
+        case _:
+            return str(error)
 
 
 def say(text: str) -> None:

@@ -30,7 +30,8 @@ def test_why_nobody_is_reached_is_told_once(path: str, capfd: pytest.CaptureFixt
         assert not upstream.reach(turn * RETRY_S)
         assert not upstream.reach(turn * RETRY_S + RETRY_S / 2)
     told = capfd.readouterr().err.splitlines()
-    assert told == ["proxyagent: no ProxyAgent runs here", f"proxyagent: {path}: No such file or directory"]
+    reason = f"{path}: No such file or directory; start proxyagent run, with helpers = true under [squid]"
+    assert told == ["proxyagent: no ProxyAgent runs here", f"proxyagent: {reason}"]
 
 
 def test_it_connects_sends_what_fits_and_notices_an_end(path: str) -> None:

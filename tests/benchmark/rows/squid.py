@@ -1,0 +1,206 @@
+"""Squid with our helper, asked about every request, beside the same Squid without one.
+
+The configuration is that of examples/squid, without its logs. 32 connections of one client program ask for a small
+page, each request for another of 1,000 users: Squid merges questions about one client that are under way at a time, and
+here there are none to merge. Squid, the page's server, the helper and the ProxyAgent have one process each.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol.io.control_client import ControlError, ask
+from tests.benchmark.children import ROOT, Child, RowFailed
+from tests.benchmark.farm import PLAIN, SITE, Farm, open_farm
+from tests.benchmark.figures import Figure, failed, median
+from tests.benchmark.job import Bench
+from tests.components import SYSTEM_FOLDERS
+from tests.ports import free_ports
+from tests.system.squids import AS_PROXY
+
+WHAT = "squid with our helper, 32 clients"
+RATIO_MIN = 0.9
+CLIENTS, USERS, ROUNDS = 32, 1_000, 7
+WITHIN_S = 30
+
+_SQUID = """\
+http_port 127.0.0.1:{port}
+follow_x_forwarded_for allow localhost
+acl_uses_indirect_client on
+log_uses_indirect_client on
+http_access allow localhost manager
+{access}
+pid_filename none
+cache_log {folder}/{name}.log
+access_log none
+coredump_dir {folder}
+cache deny all
+cache_mem 8 MB
+pinger_enable off
+netdb_filename none
+shutdown_lifetime 0 seconds
+visible_hostname {name}
+"""
+
+_NGINX = """\
+master_process off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{page}'; }} }}
+}}
+"""
+
+_LOAD = """\
+local requests, turn = {{}}, 0
+init = function()
+    for user = 0, {users} - 1 do
+        local address = "10.5." .. math.floor(user / 250) .. "." .. user % 250 + 1
+        local headers = {{["Host"] = "127.0.0.1:{port}", ["X-Forwarded-For"] = address}}
+        requests[user] = wrk.format("GET", "http://127.0.0.1:{port}/", headers)
+    end
+end
+request = function()
+    turn = (turn + 1) % {users}
+    return requests[turn]
+end
+"""
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Both are asked by turns: others share the machine."""
+    budget = f">= {RATIO_MIN:g} x the same without"
+    missing = [name for name in ("squid", "nginx", "wrk") if not _path(name)]
+    if missing:
+        return [failed(WHAT, budget, f"not installed: {' and '.join(missing)}")]
+    folder, seconds = bench.place("squid"), bench.scaled(4, 1)
+    with open_farm(folder / "farm", more=f"{PLAIN}[squid]\nhelpers = true\n") as farm:
+        farm.start_agent(1)
+        daemon = _daemon(farm)
+        page, ours, plain = free_ports(3)
+        load = folder / "load.lua"
+        load.write_text(_LOAD.format(users=USERS, port=page))
+        farm.children.append(_page(folder, page))
+        asking = _squid(farm, folder, "asking", ours, _asking(farm))
+        _wait_served(ours, page, asking)
+        _wait_served(plain, page, _squid(farm, folder, "plain", plain, "http_access allow all"))
+        before_s = daemon.cpu_s() + _cpu_s_of_children(asking)
+        rates: dict[int, list[float]] = {ours: [], plain: []}
+        for _ in range(ROUNDS):
+            for port, found in rates.items():
+                found.append(_load(port, load, seconds))
+        requests = sum(rates[ours]) * seconds
+        questions = _questions(ours) / requests
+        processor_us = (daemon.cpu_s() + _cpu_s_of_children(asking) - before_s) / requests * 1e6
+    told = (
+        f"{ROUNDS} rounds of {seconds} s by turns; {questions:.2f} questions a request; helper and ProxyAgent take "
+        f"{processor_us:.0f} us of processor time for each"
+    )
+    rate, peer = median(rates[ours]), median(rates[plain])
+    return [Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * peer, peer, "squid without a helper", told)]
+
+
+def _path(program: str) -> str:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}") or ""
+
+
+def _daemon(farm: Farm) -> Child:
+    """A `proxyagent run` at which all users are logged in."""
+    command = [sys.executable, "-m", "proxyagent", "run", "--id", "p0", "--config", str(farm.config)]
+    child = Child("p0", command, farm.folder)
+    farm.children.append(child)
+    control = farm.folder / f"{SITE}-proxyagent-p0.sock"
+    _wait(lambda: control.with_suffix(".squid").exists(), child)
+    try:
+        for user in range(USERS):
+            ask(str(control), "login", key=f"10.5.{user // 250}.{user % 250 + 1}", user=f"user{user}")
+    except ControlError as error:
+        raise RowFailed(f"p0: {error}; {child.log_end()}") from None
+    return child
+
+
+def _page(folder: Path, port: int) -> Child:
+    path = folder / "nginx.conf"
+    path.write_text(_NGINX.format(folder=folder, port=port, page="x" * 100))
+    command = [_path("nginx"), "-p", str(folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
+    return Child("nginx", command, folder)
+
+
+def _asking(farm: Farm) -> str:
+    """What examples/squid has to let in those who are logged in, and nobody else."""
+    text = (ROOT / "examples" / "squid" / "one-login.conf").read_text()
+    lines = re.findall(r"^(?:external_acl_type one_login |acl logged_in |http_access allow logged_in).*\n", text, re.M)
+    assert len(lines) == 3, "the example has changed"
+    helper = f"/usr/bin/env PYTHONPATH={ROOT} {sys.executable} -m proxyagent squid-session --config {farm.config}"
+    return "".join(lines).replace("/usr/local/bin/proxyagent squid-session", helper) + "http_access deny all"
+
+
+def _squid(farm: Farm, folder: Path, name: str, port: int, access: str) -> Child:
+    path = folder / f"{name}.conf"
+    path.write_text(_SQUID.format(folder=folder, name=name, port=port, access=access))
+    prefix = AS_PROXY if os.geteuid() == 0 else []
+    child = Child(name, [*prefix, _path("squid"), "-N", "-n", f"bench{os.getpid()}{name}", "-f", str(path)], folder)
+    farm.children.append(child)
+    return child
+
+
+def _wait_served(port: int, page: int, squid: Child) -> None:
+    def served() -> bool:
+        request = urllib.request.Request(f"http://127.0.0.1:{page}/", headers={"X-Forwarded-For": "10.5.0.1"})
+        request.set_proxy(f"127.0.0.1:{port}", "http")
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+                return bool(answer.read() == b"x" * 100)
+        except OSError:
+            return False
+
+    _wait(served, squid)
+
+
+def _wait(holds: Callable[[], bool], child: Child) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not holds():
+        if time.monotonic() > deadline or child.process.poll() is not None:
+            raise RowFailed(f"{child.name} does not serve: {child.log_end()}")
+        time.sleep(0.05)
+
+
+def _load(port: int, script: Path, seconds: int) -> float:
+    """Requests a second, all of them answered with the page."""
+    command = [_path("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    found = re.search(r"Requests/sec: *([\d.]+)", done.stdout)
+    if not found or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise RowFailed(f"wrk: {' | '.join((done.stdout + done.stderr).splitlines()[-6:])}")
+    return float(found[1])
+
+
+def _questions(port: int) -> int:
+    """How many questions this Squid has sent to its helper."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/squid-internal-mgr/external_acl", timeout=5) as answer:
+        found = re.search(rb"requests sent: (\d+)", answer.read())
+    if not found:
+        raise RowFailed("squid's manager does not tell how often it has asked")
+    return int(found[1])
+
+
+def _cpu_s_of_children(child: Child) -> float:
+    """Processor seconds of the processes that this one has started."""
+    path = Path(f"/proc/{child.process.pid}/task/{child.process.pid}/children")
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in path.read_text().split()]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
