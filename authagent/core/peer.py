@@ -138,8 +138,7 @@ class Peers:
 def open_peer(event: LinkOpened, now: Now, settings: Settings, punctuality: Punctuality) -> Peer:
     """The peer of a link that has just been proven."""
     away = event.site != settings.site
-    between_sites = away and event.kind == "agent"
-    liveness = Liveness(settings.wan_suspect_after_s if between_sites else settings.suspect_after_s, punctuality)
+    liveness = Liveness(settings.wan_suspect_after_s if away else settings.suspect_after_s, punctuality)
     peer = Peer(
         link=event.link,
         kind=event.kind,

@@ -50,12 +50,12 @@ class Reaching:
         self._tries += 1
         quick = self._tries % PATIENT_TRY != 0
         agent = self.site.agents[self._turn % len(self.site.agents)]
+        self._turn += 1
         return agent, min(QUICK_S, connect_timeout_s) if quick else connect_timeout_s
 
     def failed(self, now_s: float, jitter: float, *, refused: bool) -> None:
         """The dial has ended without a link."""
         self.dialling = False
-        self._turn += 1
         self._redirects = 0
         window_s = min(WINDOW_S_MAX, WINDOW_S_MIN * 2 ** min(self._tries, 10))
         self.due_s = now_s + (REFUSED_S * (0.5 + jitter / 2) if refused else jitter * window_s)
@@ -66,13 +66,14 @@ class Reaching:
         if self._redirects > limits.REDIRECTS_MAX:
             self.failed(now_s, jitter, refused=False)
         else:
-            self._turn += 1
             self.due_s = now_s
 
     def reached(self) -> None:
         """The dial has become a link."""
         self.dialling = False
 
-    def serves(self) -> None:
-        """A master of that site is linked and talks."""
+    def serves(self, agent: str) -> None:
+        """This agent is linked and says that it is master; when it is lost, the next one is tried first."""
         self._tries = self._redirects = 0
+        if agent in self.site.agents:  # a reload may list another one
+            self._turn = self.site.agents.index(agent) + 1

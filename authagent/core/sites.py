@@ -213,7 +213,7 @@ class Sites:
             return []
         if now.monotonic_s - peer.opened_s >= WELL_AFTER_S:
             site.refused = ""
-        site.reaching.serves()
+        site.reaching.serves(peer.id)
         if not border.asked:
             border.asked = True
             return [do.Send((peer.link,), Follow(*site.cursors.get(peer.id, (0, 0))))]

@@ -37,7 +37,7 @@ def test_a_redirect_is_followed_at_once_but_not_for_ever() -> None:
         reaching.reached()
     reaching.redirected(5.0, 0.5)
     assert reaching.due_s is not None and reaching.due_s > 5.0
-    reaching.serves()
+    reaching.serves("2")
     reaching.redirected(6.0, 0.5)
     assert reaching.due_s == 6.0
 
