@@ -27,7 +27,7 @@ from protocol.messages import ALL, Message
 from protocol.table import Table
 from proxyagent.control import Control
 from proxyagent.testing import FakeProxyAgent
-from tests.fuzz import files, inputs, machines
+from tests.fuzz import files, fronts, inputs, machines
 from tests.wire import samples
 from tests.wire.pair import NOW, Pair, opened
 
@@ -254,12 +254,13 @@ def targets() -> dict[str, Target]:
     """Every target by its name."""
     stores = files.Stores()
     made = (
-        Target("message", 300, _make_message, _take_message),
+        Target("message", 280, _make_message, _take_message),
         Target("payload", 280, _make_payload, _Payloads()),
         Target("machine", 120, lambda chance: machines.make(TREES, chance), machines.Machines()),
         Target("stream", 200, _make_stream, _Links()),
         Target("handshake", 3, _make_handshake, _take_handshake),
         Target("request", 30, _make_request, _Requests()),
+        Target("question", 20, fronts.make, fronts.Fronts()),
         Target("configuration", 12, files.make_configuration, files.take_configuration),
         Target("secret", 14, files.make_secret, files.take_secret),
         Target("row", 40, files.make_row, files.take_row),

@@ -12,7 +12,10 @@ from tests.fuzz.targets import Target, targets
 
 INPUTS = 30_000
 
-NAMES = ("message", "payload", "machine", "stream", "handshake", "request", "configuration", "secret", "row", "store")
+NAMES = (
+    "message", "payload", "machine", "stream", "handshake", "request", "question", "configuration", "secret", "row",
+    "store",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
