@@ -133,6 +133,11 @@ class Comparison:
         """Changes given out in Bulk."""
         return self._supply.sent
 
+    @property
+    def sent_bytes(self) -> int:
+        """The payloads of those changes."""
+        return self._supply.sent_bytes
+
     # -- what the owner calls ------------------------------------------------------------------------------------
 
     def start(self, now_ms: int) -> list[Message]:

@@ -35,10 +35,11 @@ class Debt:
 
 
 class Supply:
-    """The debts of one side of comparison `number`. `sent` counts the changes given out."""
+    """The debts of one side of comparison `number`. `sent` counts changes given out, `sent_bytes` their payloads."""
 
     def __init__(self, table: Table, number: int) -> None:
         self.sent = 0
+        self.sent_bytes = 0
         self._table = table
         self._number = number
         self._debts: deque[Debt] = deque()
@@ -78,7 +79,9 @@ class Supply:
                 return None
             self.sent += len(changes)
             self._made.extend(encode_payloads(changes))
-        return Bulk(self._number, self._made.popleft())
+        payload = self._made.popleft()
+        self.sent_bytes += len(payload)
+        return Bulk(self._number, payload)
 
     def _next_changes(self) -> Changes | None:
         barriers = next(self._barriers, None)
