@@ -110,7 +110,7 @@ def packed(*row: object) -> bytes:
     ],
 )
 def test_what_is_no_batch_is_refused(payload: bytes) -> None:
-    """One error whatever the bytes, before anything is made as long as they claim."""
+    """[P-74] One error whatever the bytes, before anything is made as long as they claim."""
     with pytest.raises(RemoteProtocolError):
         decode(payload)
 

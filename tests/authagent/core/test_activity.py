@@ -28,7 +28,7 @@ def seen(activity: Activity, at_s: float) -> list[LoginId]:
 
 
 def test_at_once_then_once_an_interval_the_last_one_always(activity: Activity) -> None:
-    """Of activity every 10 s for an hour one in an interval crosses, and none is later than an interval."""
+    """[P-79] Of activity every 10 s for an hour one in an interval crosses, and none is later than an interval."""
     crossed = [at_s for at_s in range(0, 3_600, 10) if seen(activity, float(at_s))]
     assert crossed[0] == 0
     steps = [after - before for before, after in itertools.pairwise(crossed)]

@@ -125,7 +125,7 @@ def test_a_redirect_is_followed_to_the_other_agent() -> None:
 
 
 def test_of_links_dialled_from_both_sides_the_lesser_sites_stays() -> None:
-    """lan1 keeps its own link to lan2, and lets go of its own to lan0."""
+    """[P-76] lan1 keeps its own link to lan2, and lets go of its own to lan0."""
     for site, ours_stays in (("lan2", True), ("lan0", False)):
         machine = make_site()
         machine.step(opened(FAR, "1", "agent", site=site))
@@ -183,7 +183,7 @@ def test_what_arises_here_crosses_within_a_window() -> None:
 
 
 def test_what_came_over_leaves_over_no_other_link() -> None:
-    """It goes to this site's proxies, and neither back nor on to a third site; what it ends here besides does cross."""
+    """[P-72] It goes to this site's proxies, not back and not to a third site; what it ends here besides does cross."""
     machine = joined()
     link_far(machine, OTHER, "lan0")
     machine.hear(OTHER, Follow(0, 0))
@@ -201,7 +201,7 @@ def test_what_came_over_leaves_over_no_other_link() -> None:
 
 
 def test_ends_are_outs_only_of_what_crossed_from_here() -> None:
-    """Not before the tables were compared, and not of a login of ours that came back from elsewhere."""
+    """[P-73] Not before tables were compared, and not of a login of ours that came back from elsewhere."""
     machine = joined()
     proxy_says(machine, logins("10.0.0.1"))
     (batch,) = crossed(proxy_says(machine, ends("10.0.0.1"), 2))
@@ -288,7 +288,7 @@ def test_both_ends_follow_from_where_they_were() -> None:
 
 
 def test_a_link_lost_before_the_tables_were_compared_leaves_no_cursor() -> None:
-    """What was missed before it is not behind it."""
+    """[P-75] What was missed before it is not behind it."""
     machine = make_site()
     link_far(machine)
     machine.hear(FAR, Follow(0, 0), Following(THEIRS, 8, False))
@@ -297,7 +297,7 @@ def test_a_link_lost_before_the_tables_were_compared_leaves_no_cursor() -> None:
 
 
 def test_bad_words_cost_the_link_and_nothing_else() -> None:
-    """An unlisted site, a batch that is none, a Crossing too early, a Report: refused with the reason."""
+    """[P-77] An unlisted site, a batch that is none, a Crossing too early, a Report: refused with the reason."""
     unlisted = over(logins("10.0.0.1", site="lan9"), 1)
     for bad, code, said in (
         (unlisted, Code.WRONG_SITE, "lan9"),
@@ -316,7 +316,7 @@ def test_bad_words_cost_the_link_and_nothing_else() -> None:
 
 
 def test_tables_that_stay_different_are_compared_by_the_lesser_site() -> None:
-    """After five seconds without a change; lan1 begins with lan2, and leaves it to lan0 to begin with it."""
+    """[P-78] After five seconds without a change; lan1 begins with lan2, and leaves it to lan0 to begin with it."""
     for site, begins in (("lan2", True), ("lan0", False)):
         machine = make_site((RemoteSite(site, ("1",)),))
         link_far(machine, FAR, site)
