@@ -15,5 +15,6 @@ ROWS = (
     "cookie",
     "squid",
     "nginx",
+    "haproxy",
 )
 """In the order of DESIGN section 10; then what section 6 asks of the command line."""

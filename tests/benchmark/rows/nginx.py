@@ -31,7 +31,7 @@ CLIENTS, ROUNDS = 32, 5
 COOKIE = "Zm9yIHRlc3RzIG9ubHksIG5vdGhpbmcgdG8ga2VlcCE"
 WITHIN_S = 30
 
-_NGINX = """\
+NGINX = """\
 master_process off;
 worker_processes 1;
 pid {folder}/{name}.pid;
@@ -49,7 +49,7 @@ http {{
 }}
 """
 
-_APPLICATION = "server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{page}'; }} }}"
+APPLICATION = "server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{page}'; }} }}"
 
 _KEPT = """
 upstream application {{ server 127.0.0.1:{port}; keepalive 32; keepalive_requests 1000000; }}
@@ -59,7 +59,7 @@ upstream application {{ server 127.0.0.1:{port}; keepalive 32; keepalive_request
 def measure(bench: Bench) -> list[Figure]:
     """Both are asked by turns: others share the machine."""
     budget = f">= {RATE_MIN / PLAIN_RATE:.2f} x ({RATE_MIN:,} of {PLAIN_RATE:,})"
-    missing = [name for name in ("nginx", "wrk") if not _path(name)]
+    missing = [name for name in ("nginx", "wrk") if not path_of(name)]
     if missing:
         return [failed(WHAT, budget, f"{' and '.join(missing)} not installed")]
     folder, seconds = bench.place("nginx"), bench.scaled(4, 1)
@@ -67,13 +67,13 @@ def measure(bench: Bench) -> list[Figure]:
     more = f'{PLAIN}[client]\nkey = "cookie"\n[forward_auth]\nlisten = "{door}"\nlogin_url = "/login/"\n'
     with open_farm(folder / "farm", more=more) as farm:
         farm.start_agent(1)
-        daemon = _daemon(farm)
+        daemon = daemon_of(farm)
         ports = _nginx(farm, folder, door)
         began_s = daemon.cpu_s()
         rates: dict[str, list[float]] = {name: [] for name in ports}
         for _ in range(ROUNDS):
             for name, port in ports.items():
-                rates[name].append(_load(port, seconds))
+                rates[name].append(load(port, seconds))
         processor_us = (daemon.cpu_s() - began_s) / (sum(rates["asking"]) * seconds) * 1e6
     ours, peer = median(rates["asking"]), median(rates["plain"])
     told = f"{ROUNDS} rounds of {seconds} s; the endpoint takes about {processor_us:.0f} us of processor time a request"
@@ -81,11 +81,11 @@ def measure(bench: Bench) -> list[Figure]:
     return [Figure(WHAT, "1/s", ours, budget, met, peer, "the same without asking", told)]
 
 
-def _path(program: str) -> str:
+def path_of(program: str) -> str:
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}") or ""
 
 
-def _daemon(farm: Farm) -> Child:
+def daemon_of(farm: Farm) -> Child:
     """A `proxyagent run` at which alice is logged in."""
     command = [sys.executable, "-m", "proxyagent", "run", "--id", "p0", "--config", str(farm.config)]
     child = Child("p0", command, farm.folder)
@@ -113,19 +113,19 @@ def _nginx(farm: Farm, folder: Path, door: Path) -> dict[str, int]:
     unasked = re.sub(r"^ *(auth_request|error_page).*\n", "", text[text.index("server {\n    listen") :], flags=re.M)
     unasked = re.sub(r"^ *(proxy_set_header Remote|add_header).*\n", "", unasked, flags=re.MULTILINE)
     sites = text.replace("LISTEN", f"127.0.0.1:{asking}") + unasked.replace("LISTEN", f"127.0.0.1:{plain}")
-    page = _APPLICATION.format(port=application, page="x" * 100)
+    page = APPLICATION.format(port=application, page="x" * 100)
     for name, config in (("application", page), ("front", _KEPT.format(port=application) + sites)):
         path = folder / f"{name}.conf"
-        path.write_text(_NGINX.format(folder=folder, name=name, sites=config))
-        command = [_path("nginx"), "-p", str(folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
+        path.write_text(NGINX.format(folder=folder, name=name, sites=config))
+        command = [path_of("nginx"), "-p", str(folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
         farm.children.append(Child(name, command, folder))
     ports = {"asking": asking, "plain": plain}
     for port in ports.values():
-        _wait_served(port, farm.children[-1])
+        wait_served(port, farm.children[-1])
     return ports
 
 
-def _wait_served(port: int, front: Child) -> None:
+def wait_served(port: int, front: Child) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Cookie": f"__Host-login={COOKIE}"})
     deadline = time.monotonic() + WITHIN_S
     while True:
@@ -140,9 +140,9 @@ def _wait_served(port: int, front: Child) -> None:
         time.sleep(0.05)
 
 
-def _load(port: int, seconds: int) -> float:
+def load(port: int, seconds: int) -> float:
     """Requests a second, all of them answered with the page."""
-    command = [_path("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-H", f"Cookie: __Host-login={COOKIE}"]
+    command = [path_of("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-H", f"Cookie: __Host-login={COOKIE}"]
     done = subprocess.run([*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=60)
     found = re.search(r"Requests/sec: *([\d.]+)", done.stdout)
     if not found or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
