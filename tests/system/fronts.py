@@ -30,6 +30,7 @@ import bcrypt
 import trustme
 
 from protocol.io.control_client import ask
+from proxyagent import cookie_key
 from tests.ports import free_port, free_ports
 from tests.proxyagent.processes import until
 from tests.system.processes import ROOT, Process
@@ -217,6 +218,7 @@ class Site:
     folder: Path
     agent_port: int
     application_port: int
+    agent: Process = attrs.field(init=False)
     processes: list[Process] = attrs.field(factory=list)
 
     def log_in(self, key: str, user: str, *proxies: str) -> None:
@@ -273,11 +275,12 @@ def open_site(folder: Path) -> Iterator[Site]:
     secret.write_text(secrets.token_urlsafe(32) + "\n")
     hashes = [f"{user}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}" for user, word in PASSWORDS.items()]
     (folder / "users").write_text("\n".join(hashes) + "\n")
+    cookie_key.make(str(folder / "cookie.key"))
     with application() as application_port:
         site = Site(folder, free_port(), application_port)
         try:
             words = ["-m", "authagent", "1", "--config", str(site.config("agent"))]
-            site.start("agent", [sys.executable, *words, "--state-dir", str(folder / "state")])
+            site.agent = site.start("agent", [sys.executable, *words, "--state-dir", str(folder / "state")])
             site.proxy("proxy0")
             yield site
         finally:
@@ -300,11 +303,19 @@ class Front:
 
 @contextlib.contextmanager
 def open_front(
-    kind: str, site: Site, find: Callable[[str], str], name: str, *, known_by: str = "cookie", switched: bool = False
+    kind: str,
+    site: Site,
+    find: Callable[[str], str],
+    name: str,
+    *,
+    known_by: str = "cookie",
+    switched: bool = False,
+    sections: str = "",
 ) -> Iterator[Front]:
     """A front of this kind with the ProxyAgent `name`, running; `find` gives the program's path.
 
-    `known_by` is what a client is known by, `switched` is whether connections come through HAProxy.
+    `known_by` is what a client is known by, `switched` is whether connections come through HAProxy, and `sections` are
+    added to the ProxyAgent's configuration.
     """
     folder = site.folder / name
     folder.mkdir()
@@ -313,7 +324,7 @@ def open_front(
     command = _COMMANDS[kind](Files(kind, site, folder, port, door, page, switched), find(kind))
     count = len(site.processes)
     try:
-        daemon = site.proxy(name, _sections(kind, door, page, known_by))
+        daemon = site.proxy(name, _sections(kind, door, page, known_by) + sections)
         process = site.start(f"{kind} of {name}", command, HOME=str(folder))
         until(lambda: _listens(door) and _listens(f"127.0.0.1:{page}"))
         ready = functools.partial(_listens, f"127.0.0.1:{port}") if switched else functools.partial(_serves, port)
