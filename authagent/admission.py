@@ -4,6 +4,8 @@ Rules of this file:
 
 - A node may speak only for itself: agents of sites that the file lists, proxies by id or pattern, from the address
   where one is given. Anything else is refused with the line that is missing.
+- A proxy of another site is let in like one of this: it comes when no agent of its own site answers it. That site must
+  have agents, since no other site would take in what arises at one that it does not know.
 - Pure: where an entry's host is a name, the caller looks it up (`host_of`) and hands the addresses in.
 
 Source: DESIGN section 5.
@@ -59,11 +61,13 @@ def _agent(hello: Hello, found: Configuration, site: str, own_id: str) -> Refusa
 
 
 def _proxy(hello: Hello, address: str, found: Configuration, site: str, resolved: Collection[str]) -> Refusal | None:
-    if hello.site != site:
-        return Refusal(Code.WRONG_SITE, f"proxy {hello.id} is of site {hello.site}, this agent of {site}")
-    entry = found.proxy(site, hello.id)
+    if hello.site != site and hello.site not in found.sites:
+        text = f"proxy {hello.id} is of site {hello.site}, which has no [[authagent]] in the file of {site}"
+        return Refusal(Code.WRONG_SITE, text)
+    entry = found.proxy(hello.site, hello.id)
     if entry is None:
-        return _unlisted(hello, f'add [[proxyagent]] id = "{hello.id}"')
+        elsewhere = f', site = "{hello.site}"' if hello.site != site else ""
+        return _unlisted(hello, f'add [[proxyagent]] id = "{hello.id}"{elsewhere}')
     if not addresses.comes_from(entry.host, address, resolved):
         return Refusal(Code.UNLISTED, f"proxy {hello.id} must come from {entry.host}, not from {address}")
     return None
@@ -105,6 +109,7 @@ class Refused:
     """Somebody who proved the secret and was not let in. Monotonic seconds."""
 
     kind: str
+    site: str
     id: str
     address: str
     text: str
@@ -113,17 +118,17 @@ class Refused:
 
 @attrs.define
 class Refusals:
-    """Who was refused lately, by kind and id; for `status`."""
+    """Who was refused lately, by kind, site and id; for `status`."""
 
     total: int = 0
-    _known: dict[tuple[str, str], Refused] = attrs.field(factory=dict)
+    _known: dict[tuple[str, str, str], Refused] = attrs.field(factory=dict)
 
-    def note(self, kind: str, id: str, address: str, text: str, now_s: float) -> None:
+    def note(self, kind: str, site: str, id: str, address: str, text: str, now_s: float) -> None:
         """Remember a refusal; the latest reason counts. Whoever only asks (`authagent check`) is not remembered."""
         self.total += 1
-        self._known.pop((kind, id), None)
+        self._known.pop((kind, site, id), None)
         if kind != "check":
-            self._known[kind, id] = Refused(kind, id, address, text, now_s)
+            self._known[kind, site, id] = Refused(kind, site, id, address, text, now_s)
         if len(self._known) > REMEMBERED_MAX:
             del self._known[next(iter(self._known))]
 
@@ -131,6 +136,6 @@ class Refusals:
         """Those who may still be knocking."""
         return tuple(each for each in self._known.values() if now_s - each.last_s < LATELY_S)
 
-    def forget(self, kind: str, id: str) -> None:
+    def forget(self, kind: str, site: str, id: str) -> None:
         """It was let in."""
-        self._known.pop((kind, id), None)
+        self._known.pop((kind, site, id), None)

@@ -222,7 +222,7 @@ class Server:
     async def _admit(self, hello: Hello, address: str) -> Refusal | None:
         refusal = await self._judge(hello, address)
         if refusal is not None:
-            self.refusals.note(hello.kind, hello.id, address, refusal.text, self.clock().monotonic_s)
+            self.refusals.note(hello.kind, hello.site, hello.id, address, refusal.text, self.clock().monotonic_s)
         return refusal
 
     async def _judge(self, hello: Hello, address: str) -> Refusal | None:
@@ -291,7 +291,7 @@ class Server:
         number = self._counter
         self.links[number] = link
         peer = link.peer
-        self.refusals.forget(peer.kind, peer.id)
+        self.refusals.forget(peer.kind, peer.site, peer.id)
         if peer.kind == "agent" and peer.site == self.setup.site:
             self.sync_errors.linked()
         self.step(
@@ -324,8 +324,9 @@ class Server:
             self._lost_sight(peer)
 
     def _lost_sight(self, peer: Peer) -> None:
-        """Of a proxy that is listed by name it is kept what it misses until it is back."""
-        listed = self.setup.configuration.proxy(peer.site, peer.id) if peer.kind == "proxy" else None
+        """Of a proxy of this site that is listed by name it is kept what it misses until it is back."""
+        own = (peer.kind, peer.site) == ("proxy", self.setup.site)
+        listed = self.setup.configuration.proxy(peer.site, peer.id) if own else None
         if listed is not None and not listed.is_pattern and self.agent.peers.named("proxy", peer.site, peer.id) is None:
             self.missed.left(peer.id, self.clock().monotonic_s)
 
@@ -336,7 +337,7 @@ class Server:
             return
         if code == Code.DUPLICATE:
             peer = link.peer
-            self.refusals.note(peer.kind, peer.id, peer.address, text, self.clock().monotonic_s)
+            self.refusals.note(peer.kind, peer.site, peer.id, peer.address, text, self.clock().monotonic_s)
             self.log.warning("link.refused", reason=f"{peer.kind} {peer.site}/{peer.id} at {peer.address}: {text}")
         link.close(code, text, elsewhere)
         self._leaving.add(link)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from authagent.core.border import Traffic
 from protocol.changes import Changes, EndRun, LoginRun
 from protocol.io.log import Log
 from protocol.messages import Role
@@ -42,6 +43,7 @@ class Tally:
     items_total: int = 0
     failovers_total: int = 0
     _told: tuple[int, int, int] = (0, 0, 0)
+    _crossed: dict[str, Traffic] = attrs.field(factory=dict)  # by site, as told last
     _role: Role = Role.STARTING
 
     @property
@@ -90,6 +92,13 @@ class Tally:
         logins, logouts, timeouts = (later - before for later, before in zip(now, self._told, strict=True))
         self._told = now
         self.log.note("statistics", users=alive, logins=logins, logouts=logouts, timeouts=timeouts)
+
+    def site_statistics(self, site: str, traffic: Traffic, **standing: object) -> None:
+        """Beside it, a line for each other site: how it stands, and what has crossed since the last."""
+        before = self._crossed.get(site, Traffic())
+        self._crossed[site] = attrs.evolve(traffic)
+        crossed = {name: total - getattr(before, name) for name, total in attrs.asdict(traffic).items()}
+        self.log.note("site.statistics", site=site, **standing, **crossed)
 
     def _logins(self, source: str, run: LoginRun) -> None:
         opened = opened_in(run)

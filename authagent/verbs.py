@@ -90,10 +90,11 @@ def logout(options: Options, question: Mapping[str, Any], *, as_json: bool) -> i
     if as_json:
         _print(json.dumps(told))
     else:
-        done, pending = told["done"], told["pending"]
-        nodes = f"{len(done)} of {_counted(len(done) + len(pending), 'node')}"
-        _print(f"ended {_counted(told['ended'], 'session')}; done on {nodes}: {', '.join(done)}")
-        for each in pending:
+        proxies, sites = told["proxies"], told["sites"]
+        nodes = f"{proxies['done']} of {_counted(proxies['total'], 'proxy', 'proxies')}"
+        nodes += f" and {sites['done']} of {_counted(sites['total'], 'site')}"
+        _print(f"ended {_counted(told['ended'], 'session')}; done on {nodes}: {', '.join(told['done'])}")
+        for each in told["pending"]:
             _print(f"pending on {each['node']} ({each['reason']}): {_may_serve(each['serves_at_most_s'])}")
     return ExitCode.UNFINISHED if told["pending"] else ExitCode.DONE
 
@@ -184,6 +185,8 @@ def _status_lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"partner {partner['id']}: {_link(partner)}"
     for proxy in told["proxies"]:
         yield f"proxy {proxy['id']}: {_link(proxy)}"
+    for remote in told["remotes"]:
+        yield f"site {remote['site']}: {_remote(remote) if told['role'] == 'master' else 'linked by the master'}"
     yield ", ".join([
         _counted(told["sessions"], "session"),
         _counted(told["tombstones"], "tombstone"),
@@ -233,6 +236,18 @@ def _link(link: Mapping[str, Any]) -> str:
     return f"{equal}{age}{lag}, from {link['address']}, clock {link['clock_offset_s']:+.3f} s"
 
 
+def _remote(remote: Mapping[str, Any]) -> str:
+    """The link with another site, and what has crossed it."""
+    since = f", since {remote['since']}" if remote["since"] else ""
+    late = f"{remote['lag_s']:.1f} s late, " if remote["connected"] and remote["lag_s"] else ""
+    crossed = ", ".join(
+        f"{_counted(remote[f'events_{way}'], 'event')} in {_counted(remote[f'bytes_{way}'], 'byte')} {words}"
+        for way, words in (("out", "sent"), ("in", "received"))
+    )
+    waits = f"{_counted(remote['queued_events'], 'event')} queued"
+    return f"{_link(remote)}{since}; {late}{waits}; {crossed}"
+
+
 def _session_line(session: Mapping[str, Any]) -> str:
     where = f"{session['site']}/{session['proxy']}"
     left = f"idle in {_duration(session['idle_left_s'])}, ends in {_duration(session['lifetime_left_s'])}"
@@ -255,8 +270,8 @@ def _duration(seconds: float) -> str:
     return f"{hours:.0f} h {minutes % 60:.0f} min" if hours else f"{minutes:.0f} min"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def _print(line: str) -> None:

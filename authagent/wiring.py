@@ -27,6 +27,7 @@ import trio
 from authagent import __version__, setup
 from authagent.admin.handler import Handler
 from authagent.admin.problems import Facts
+from authagent.admin.remotes import remotes_of_master
 from authagent.config import Flags
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice, Settings
@@ -229,7 +230,10 @@ class _Program:
     async def _statistics(self) -> None:
         while True:
             await trio.sleep(self._server.setup.configuration.logging.statistics_interval_s)
-            self._server.tally.statistics(self._server.agent.table.alive)
+            agent, tally = self._server.agent, self._server.tally
+            tally.statistics(agent.table.alive)
+            for each in remotes_of_master(agent, _clock()):
+                tally.site_statistics(each.site, each.traffic, **each.standing)
 
     def _make_hooks(self, made: Setup, dice: random.SystemRandom) -> Hooks:
         sources = Sources(

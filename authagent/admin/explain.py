@@ -18,6 +18,7 @@ import trio
 
 from authagent.admin import asking, sessions
 from authagent.admin.problems import Facts, missing_proxies
+from authagent.admin.remotes import remotes_of_master
 from authagent.admin.status import EQUAL_AGE_S, At, lag_events
 from authagent.core.peer import Peer
 from authagent.server import Server
@@ -154,10 +155,16 @@ class Explain:
     def _nodes(self) -> list[Found]:
         """Who has all that this agent has: by digest, or by a cursor at the log's end."""
         agent = self.server.agent
-        now_s = self.server.clock().monotonic_s
-        peers = sorted(agent.peers, key=lambda peer: (not peer.is_partner, peer.name))
+        now = self.server.clock()
+        local = (peer for peer in agent.peers if not peer.is_remote)
+        peers = sorted(local, key=lambda peer: (not peer.is_partner, peer.name))
+        end = agent.replication.log.sequence
         nodes: list[Found] = [{"node": f"authagent-{agent.settings.id}", "has_all": True}]
-        nodes += [{"node": peer.name, "has_all": self._has_all(peer, now_s)} for peer in peers]
+        nodes += [{"node": peer.name, "has_all": self._has_all(peer, now.monotonic_s)} for peer in peers]
+        nodes += [
+            {"node": each.name, "has_all": each.has(end) if each.links else None}
+            for each in remotes_of_master(agent, now)
+        ]
         return nodes + [{"node": name, "has_all": None} for name in missing_proxies(agent, self.facts())]
 
     def _has_all(self, peer: Peer, now_s: float) -> bool:

@@ -6,6 +6,9 @@ Rules of this file:
 - Done is where a follower's cursor has passed the logout, as its heartbeats tell. Whoever was linked when it was asked
   for, is linked now, or is listed by name, and has not passed it, is pending, with how long it may still serve.
 - A partner that is down serves nobody, and compares before it serves again; so it is pending only in a split.
+- Another site is done when all that arose here up to the logout is on stable storage there, or in the memory of its
+  master where a comparison has carried it; its proxies have it some milliseconds later. One that is not linked is
+  pending: it goes on to serve.
 - Followers confirm to the master that they follow. When mastership goes over meanwhile, the new master is asked again:
   what has ended stays ended.
 - Whatever was asked for is answered in time. A logout that is pending somewhere goes on by itself.
@@ -23,6 +26,7 @@ import trio
 
 from authagent.admin import asking, sessions
 from authagent.admin.problems import Facts, missing_proxies
+from authagent.admin.remotes import remotes
 from authagent.admin.sessions import Wanted
 from authagent.core import events as on
 from authagent.server import Server
@@ -87,7 +91,7 @@ class Logout:
         """At this agent, as master: `ended`, `done` and `pending`."""
         order, ended, done = self._order(question), Ended(), set[str]()
         agent = self.server.agent
-        awaited = {peer.name for peer in agent.peers}
+        awaited = self._linked()
         with trio.CancelScope(deadline=order.until_s):
             await self._end(order, ended)
             log_id = agent.replication.log.log_id
@@ -96,13 +100,13 @@ class Logout:
                     self._ended_before += ended.sessions
                     raise ControlError("mastership went over meanwhile: ask again", ExitCode.UNREACHABLE)
                 await trio.sleep(POLL_S)
-        awaited |= {peer.name for peer in agent.peers}
+        awaited |= self._linked()
         pending = self._pending(awaited - done, done, ended.serves_s)
         own = f"authagent-{agent.settings.id}"
         if ended.whole:
-            return {"ended": ended.sessions, "done": [own, *sorted(done)], "pending": pending}
+            return self._answer(ended, [own, *sorted(done)], pending)
         still = {"node": own, "reason": "has not ended all: ask again", "serves_at_most_s": ended.serves_s}
-        return {"ended": ended.sessions, "done": sorted(done), "pending": [still, *pending]}
+        return self._answer(ended, sorted(done), [still, *pending])
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -152,29 +156,53 @@ class Logout:
 
     # -- telling --------------------------------------------------------------------------------------------------
 
+    def _linked(self) -> set[str]:
+        """Whoever follows this agent now, other sites as one each."""
+        agent = self.server.agent
+        sites = {each.name for each in remotes(agent, self.server.clock()) if each.links}
+        return {peer.name for peer in agent.peers if not peer.is_remote} | sites
+
     def _passed(self, log_id: int, sequence: int) -> set[str]:
-        """Linked followers whose cursor has passed the logout."""
-        said = {peer.name: peer.heartbeat for peer in self.server.agent.peers}
-        return {
+        """Linked followers whose cursor has passed the logout, and sites that have stored it."""
+        agent = self.server.agent
+        said = {peer.name: peer.heartbeat for peer in agent.peers if not peer.is_remote}
+        passed = {
             name
             for name, heartbeat in said.items()
             if heartbeat is not None and heartbeat.log_id == log_id and heartbeat.sequence >= sequence
         }
+        return passed | {each.name for each in remotes(agent, self.server.clock()) if each.has(sequence)}
 
     def _pending(self, behind: set[str], done: set[str], serves_s: float) -> list[dict[str, Any]]:
         """Who has not confirmed the logout, why, and for how long each may go on."""
         agent, facts = self.server.agent, self.facts()
-        linked, partner = {peer.name for peer in agent.peers}, f"authagent-{agent.settings.partner}"
+        linked, partner = self._linked(), f"authagent-{agent.settings.partner}"
+        sites = {each.name for each in remotes(agent, self.server.clock())}
         reasons = dict.fromkeys(sorted(behind & linked), "has not confirmed it yet")
-        apart = sorted({*(behind - linked), *missing_proxies(agent, facts)} - {*done, partner})
+        apart = sorted({*(behind - linked), *missing_proxies(agent, facts), *(sites - linked)} - {*done, partner})
         reasons |= dict.fromkeys(apart, "is not linked")
         if agent.election.split and partner not in linked:
             reasons[partner] = "may serve apart"
         alone_s = serves_s if agent.election.split else min(serves_s, _kept_s(facts))
+        alone = set(apart) - sites
         return [
-            {"node": name, "reason": reason, "serves_at_most_s": alone_s if reason == "is not linked" else serves_s}
+            {"node": name, "reason": reason, "serves_at_most_s": alone_s if name in alone else serves_s}
             for name, reason in reasons.items()
         ]
+
+    def _answer(self, ended: Ended, done: list[str], pending: list[dict[str, Any]]) -> dict[str, Any]:
+        """The answer, with proxies and sites counted; the own site is done when its agents are."""
+        waits = [each["node"] for each in pending]
+        sites = [each.name for each in remotes(self.server.agent, self.server.clock())]
+        agents_wait = any(name.startswith("authagent-") for name in waits)
+        proxies = [name for name in (*done, *waits) if name not in sites and not name.startswith("authagent-")]
+        return {
+            "ended": ended.sessions,
+            "done": done,
+            "pending": pending,
+            "proxies": {"done": sum(name in done for name in proxies), "total": len(proxies)},
+            "sites": {"done": sum(name in done for name in sites) + (not agents_wait), "total": len(sites) + 1},
+        }
 
 
 def _kept_s(facts: Facts) -> float:

@@ -3,6 +3,8 @@
 Rules of this file:
 
 - Pure. A price is an upper bound: a proxy that nobody reaches may be dead, and cost nothing.
+- A site that is not linked goes on by itself: there whoever was logged out here stays until it is linked again, or the
+  session ends.
 - A proxy without any agent answers for `keep_sessions`; so long at most, and not beyond a session's lifetime.
 """
 
@@ -17,6 +19,9 @@ from protocol.configuration import Configuration
 
 def priced(problem: Problem, missed: Missed, configuration: Configuration, now_ms: int) -> Problem:
     """The problem with its price, where it has one."""
+    if problem.code == "site_missing":
+        unheard = f": logouts of the last {_duration(problem.since_s)} do not reach it"
+        return attrs.evolve(problem, text=problem.text.removesuffix(": logouts do not reach it") + unheard)
     if problem.code != "proxy_missing":
         return problem
     text = f"proxy {problem.about} alone for {_duration(problem.since_s)}; logouts do not reach it"

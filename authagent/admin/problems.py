@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from authagent.admin.remotes import Remote, remotes_of_master
 from authagent.admission import Refused
 from authagent.core.agent import Agent
 from authagent.core.peer import Peer
@@ -22,9 +23,12 @@ from protocol.stamp import Now
 
 CODES = (
     "starting", "split", "partner_down", "store", "certificate", "http", "webhook", "unequal", "catching_up",
-    "configuration", "clock", "refused", "proxy_missing",
+    "configuration", "clock", "refused", "proxy_missing", "site_missing", "site_behind",
 )  # fmt: skip
 """Every code, for those who must name what is not there."""
+
+SITE_BEHIND_S = 10.0
+"""What arose here is on another site's disk a second or two later, when all is well."""
 
 SAID_MAX = 3
 """Problems in one sentence; the others are counted."""
@@ -80,16 +84,23 @@ def problems(agent: Agent, facts: Facts, now: Now) -> list[Problem]:
     found = [*_of_role(agent, facts), *_of_this_machine(facts)]
     for peer in sorted(agent.peers, key=lambda peer: (not peer.is_partner, peer.id)):
         found += _of_peer(agent, peer, now)
+    for remote in remotes_of_master(agent, now):
+        found += _of_remote(agent, remote, now)
     found += [
-        Problem("refused", f"{each.kind} {each.id}", f"{each.kind} {each.id} at {each.address} is refused: {each.text}")
+        Problem("refused", f"{each.kind} {each.site}/{each.id}", f"{_named(each, facts)} is refused: {each.text}")
         for each in facts.refused
     ]
-    refused = {each.id for each in facts.refused if each.kind == "proxy"}
+    refused = {each.id for each in facts.refused if (each.kind, each.site) == ("proxy", facts.site)}
     for name in missing_proxies(agent, facts):
         if name not in refused:
             yet = "is not linked: logouts do not reach it"
             found.append(Problem("proxy_missing", name, f"proxy {name} {yet}"))
     return found
+
+
+def _named(refused: Refused, facts: Facts) -> str:
+    elsewhere = f" of {refused.site}" if refused.site != facts.site else ""
+    return f"{refused.kind} {refused.id}{elsewhere} at {refused.address}"
 
 
 def missing_proxies(agent: Agent, facts: Facts) -> list[str]:
@@ -132,7 +143,9 @@ def _of_this_machine(facts: Facts) -> Iterator[Problem]:
 def _of_peer(agent: Agent, peer: Peer, now: Now) -> Iterator[Problem]:
     """What is wrong with one link."""
     settings = agent.settings
-    if peer.unequal_since_s is not None and now.monotonic_s - peer.unequal_since_s >= settings.unequal_after_s:
+    if peer.is_remote:
+        pass  # whether it has everything is judged of its site: _of_remote
+    elif peer.unequal_since_s is not None and now.monotonic_s - peer.unequal_since_s >= settings.unequal_after_s:
         yield Problem("unequal", peer.name, f"{peer.name} differs; tables are being compared")
     elif _catches_up(agent, peer, agent.resync):
         yield Problem("catching_up", peer.name, f"{peer.name} has not everything yet; tables are being compared")
@@ -141,8 +154,23 @@ def _of_peer(agent: Agent, peer: Peer, now: Now) -> Iterator[Problem]:
     offset_s, most_s = peer.wall_offset_ms / 1000, settings.max_clock_offset_ms / 1000
     if abs(offset_s) > most_s / 2:
         which = "ahead of" if offset_s > 0 else "behind"
-        bound = f" (at {most_s:g} s the link is refused)" if peer.is_partner else ""
+        bound = "" if peer.is_proxy else f" (at {most_s:g} s the link is refused)"
         yield Problem("clock", peer.name, f"the clock of {peer.name} is {abs(offset_s):.1f} s {which} ours{bound}: NTP")
+
+
+def _of_remote(agent: Agent, remote: Remote, now: Now) -> Iterator[Problem]:
+    """What is wrong between this site and another one."""
+    name, since_s = remote.name, remote.unequal_since_s
+    if not remote.links:
+        reason = f" ({remote.refused})" if remote.refused else ""
+        waits = f", {remote.queued:,} {'event waits' if remote.queued == 1 else 'events wait'}" * bool(remote.queued)
+        yield Problem("site_missing", name, f"{name} is not linked{reason}{waits}: logouts do not reach it")
+    elif since_s is not None and now.monotonic_s - since_s >= agent.settings.wan_unequal_after_s:
+        yield Problem("unequal", name, f"{name} differs; tables are being compared")
+    elif remote.comparing or not remote.complete:
+        yield Problem("catching_up", name, f"{name} has not everything yet; tables are being compared")
+    elif remote.lag_s is not None and remote.lag_s >= SITE_BEHIND_S:
+        yield Problem("site_behind", name, f"{name} is {remote.lag_s:.0f} s behind: logouts reach it that late")
 
 
 def _catches_up(agent: Agent, peer: Peer, resync: Resync) -> bool:
@@ -159,8 +187,11 @@ def sentence(agent: Agent, found: list[Problem]) -> str:
     if found:
         said = "; ".join(each.text for each in found[:SAID_MAX])
         return said + (f"; and {len(found) - SAID_MAX} more" if len(found) > SAID_MAX else "")
-    proxies = sum(not peer.is_partner for peer in agent.peers)
+    proxies = sum(peer.is_proxy for peer in agent.peers)
     users = f"{agent.table.users:,} user{'' if agent.table.users == 1 else 's'}"
     if agent.election.role == Role.SLAVE:
         return f"Everything equal. Standing by for agent {agent.settings.partner}, {users}."
-    return f"Everything equal. 1 site, {proxies} {'proxy' if proxies == 1 else 'proxies'}, {users}."
+    sites = 1 + len(agent.sites.known)
+    here = " here" if sites > 1 else ""
+    counted = f"{sites} {'site' if sites == 1 else 'sites'}, {proxies} {'proxy' if proxies == 1 else 'proxies'}{here}"
+    return f"Everything equal. {counted}, {users}."

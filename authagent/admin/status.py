@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from authagent.admin.problems import Facts, Problem, missing_proxies, sentence
+from authagent.admin.remotes import Remote, remotes
 from authagent.core.agent import Agent
 from authagent.core.peer import Peer
 from authagent.tally import Tally
@@ -40,7 +41,7 @@ def status(agent: Agent, facts: Facts, tally: Tally, found: list[Problem], now: 
         "unsure": agent.duty.unsure_until_s is not None,
         "partner": _partner(agent, now, at),
         "proxies": list(_proxies(agent, facts, now, at)),
-        "remotes": list(_remotes(facts)),
+        "remotes": [_remote(each, now, at) for each in remotes(agent, now)],
         "sessions": agent.table.alive,
         "tombstones": agent.table.ended,
         "records": agent.table.records,
@@ -84,18 +85,33 @@ def _partner(agent: Agent, now: Now, at: At) -> dict[str, Any] | None:
 
 def _proxies(agent: Agent, facts: Facts, now: Now, at: At) -> Iterator[dict[str, Any]]:
     """Those that are linked; those listed by name that are not; those that were refused lately."""
-    linked = sorted((peer for peer in agent.peers if not peer.is_partner), key=lambda peer: peer.id)
+    linked = sorted((peer for peer in agent.peers if peer.is_proxy), key=lambda peer: peer.name)
     for peer in linked:
-        yield {"id": peer.id, "lag_events": lag_events(agent, peer), **_linked(peer, now, at)}
-    refused = {each.id: each.text for each in facts.refused if each.kind == "proxy"}
-    for name in sorted({*missing_proxies(agent, facts), *refused} - {peer.id for peer in linked}):
+        yield {"id": peer.name, "lag_events": lag_events(agent, peer), **_linked(peer, now, at)}
+    refused = {each.id: each.text for each in facts.refused if (each.kind, each.site) == ("proxy", facts.site)}
+    for name in sorted({*missing_proxies(agent, facts), *refused} - {peer.name for peer in linked}):
         yield {"id": name, "lag_events": None, **_nobody(refused.get(name, ""))}
 
 
-def _remotes(facts: Facts) -> Iterator[dict[str, Any]]:
-    for site in facts.configuration.sites:
-        if site != facts.site:
-            yield {"site": site, "lag_s": None, **_nobody("site links are not part of this version")}
+def _remote(remote: Remote, now: Now, at: At) -> dict[str, Any]:
+    """Of a site that is not linked, `since` tells when it was lost."""
+    peer, traffic = remote.peer, remote.traffic
+    link = _nobody(remote.refused) if peer is None else _linked(peer, now, at)
+    if remote.lost_s is not None:
+        link["since"] = at(now.monotonic_s - remote.lost_s)
+    if peer is not None:
+        link |= _digest(remote.equal, remote.equal_s, now)
+    return {
+        "site": remote.site,
+        "agent": None if peer is None else peer.id,
+        "lag_s": None if remote.lag_s is None else round(remote.lag_s, 3),
+        "queued_events": remote.queued,
+        "events_out": traffic.events_out,
+        "bytes_out": traffic.bytes_out,
+        "events_in": traffic.events_in,
+        "bytes_in": traffic.bytes_in,
+        **link,
+    }
 
 
 def lag_events(agent: Agent, peer: Peer) -> int | None:
@@ -107,18 +123,22 @@ def lag_events(agent: Agent, peer: Peer) -> int | None:
 
 
 def _linked(peer: Peer, now: Now, at: At) -> dict[str, Any]:
-    age_s = now.monotonic_s - peer.equal_s if peer.equal_s else None
-    stale = peer.equal is True and (age_s is None or age_s >= EQUAL_AGE_S)
     return {
         "connected": True,
         "address": peer.address,
         "since": at(now.monotonic_s - peer.opened_s),
         "version": peer.software,
-        "digest_equal": None if stale else peer.equal,
-        "digest_age_s": None if age_s is None else round(age_s, 3),
+        **_digest(peer.equal, peer.equal_s, now),
         "clock_offset_s": round(peer.wall_offset_ms / 1000, 3),
         "refused": "",
     }
+
+
+def _digest(equal: bool | None, equal_s: float, now: Now) -> dict[str, Any]:
+    """What was equal too long ago says nothing about now."""
+    age_s = now.monotonic_s - equal_s if equal_s else None
+    stale = equal is True and (age_s is None or age_s >= EQUAL_AGE_S)
+    return {"digest_equal": None if stale else equal, "digest_age_s": None if age_s is None else round(age_s, 3)}
 
 
 def _nobody(refused: str) -> dict[str, Any]:

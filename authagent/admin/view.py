@@ -17,6 +17,8 @@ import attrs
 import cattrs
 from cattrs.errors import BaseValidationError
 
+from authagent.admin.problems import SITE_BEHIND_S
+
 EQUAL = "equal"
 BEHIND = "behind"
 UNKNOWN = "unknown"
@@ -40,6 +42,7 @@ class Health:
     words: str
 
 
+UNSEEN = Health(state=UNKNOWN, words="linked by the master")
 MOVING = Health(state=UNKNOWN, words="on its way")
 
 
@@ -94,7 +97,8 @@ def view_of(status: Mapping[str, Any]) -> View:
     proxies.sort(key=_by_name)
     shown = _shown(proxies)
     hidden = [each.health.state for each in proxies if each not in shown]
-    remotes = [Follower(id=each["site"], health=health({**each, "refused": ""})) for each in status["remotes"]]
+    serves = status["role"] == "master"
+    remotes = [Follower(id=each["site"], health=health(each) if serves else UNSEEN) for each in status["remotes"]]
     return View(
         site=status["site"],
         agents=tuple(sorted(agents, key=lambda each: each.id)),
@@ -115,6 +119,9 @@ def health(link: Mapping[str, Any]) -> Health:
     behind = link.get("lag_events") or 0
     if behind >= BEHIND_FROM_EVENTS:
         return Health(state=BEHIND, words=f"{behind:,} behind")
+    late_s = link.get("lag_s") or 0.0
+    if late_s >= SITE_BEHIND_S:
+        return Health(state=BEHIND, words=f"{late_s:.0f} s behind")
     if link["digest_equal"]:
         return Health(state=EQUAL, words="equal")
     words = "comparing" if link["digest_equal"] is False else "not compared"

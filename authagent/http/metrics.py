@@ -1,7 +1,8 @@
 """Every number that an agent tells Prometheus: its name, what it means, and where it is read.
 
 Rules of this file: protocol.io.http.metrics. A peer's label is `kind` and `peer`: "agent" and the partner's id, or
-"proxy" and the id of one that is linked or listed by name.
+"proxy" and the id of one that is linked or listed by name (of another site's proxy, served here: site/id). Of another
+site the label is `site`: its master may be either of its agents.
 """
 
 import platform
@@ -12,8 +13,10 @@ import attrs
 
 from authagent.admin.handler import Handler
 from authagent.admin.problems import CODES, Facts, Problem, missing_proxies
+from authagent.admin.remotes import Remote, remotes_of_master
 from authagent.admin.status import ROLES, lag_events
 from authagent.core.agent import Agent
+from authagent.core.border import Traffic
 from authagent.core.peer import Peer
 from authagent.http.readiness import is_ready
 from authagent.server import Server
@@ -54,8 +57,12 @@ class Scrape:
         return [((str(number),), read(sender)) for number, sender in enumerate(self.hooks.senders, 1)]
 
     def of_peers(self, read: Callable[[Peer], Value]) -> Labelled:
-        """A value of each peer that is linked."""
-        return [((peer.kind, peer.id), read(peer)) for peer in self.agent.peers]
+        """A value of each peer that is linked, those of other sites left out."""
+        return [(_peer_label(peer), read(peer)) for peer in self.agent.peers if not peer.is_remote]
+
+    def of_sites(self, read: Callable[[Remote], Value]) -> Labelled:
+        """A value of each other site; none at a slave, which is not linked across."""
+        return [((remote.site,), read(remote)) for remote in remotes_of_master(self.agent, self.now)]
 
 
 def scrape(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks) -> Scrape:
@@ -82,8 +89,27 @@ def _links_up(scrape: Scrape) -> Iterator[tuple[tuple[str, ...], Value]]:
     agent = scrape.agent
     if agent.settings.partner is not None:
         yield ("agent", str(agent.settings.partner)), agent.peers.partner is not None
-    yield from ((("proxy", peer.id), 1) for peer in agent.peers if not peer.is_partner)
+    yield from ((_peer_label(peer), 1) for peer in agent.peers if peer.is_proxy)
     yield from ((("proxy", name), 0) for name in missing_proxies(agent, scrape.facts))
+
+
+def _peer_label(peer: Peer) -> tuple[str, str]:
+    return peer.kind, peer.name if peer.is_proxy else peer.id
+
+
+def _crossed(scrape: Scrape, read: Callable[[Traffic], tuple[int, int]]) -> Labelled:
+    """Both ways, by site."""
+    for remote in remotes_of_master(scrape.agent, scrape.now):
+        for direction, value in zip(("out", "in"), read(remote.traffic), strict=True):
+            yield (remote.site, direction), value
+
+
+def _site_equal_age_s(scrape: Scrape) -> Labelled:
+    return scrape.of_sites(lambda site: scrape.now.monotonic_s - site.equal_s if site.equal_s else None)
+
+
+def _site_clock_offset_s(scrape: Scrape) -> Labelled:
+    return scrape.of_sites(lambda site: None if site.peer is None else site.peer.wall_offset_ms / 1000)
 
 
 def _problems(scrape: Scrape) -> Labelled:
@@ -110,6 +136,8 @@ def _equal_age_s(scrape: Scrape) -> Labelled:
 
 
 PEER = ("kind", "peer")
+SITE = ("site",)
+CROSSED = ("site", "direction")
 
 Of: TypeAlias = Metric[Scrape]
 
@@ -164,6 +192,24 @@ METRICS: tuple[Of, ...] = (
        lambda s: s.facts.refused_total),
     Of("authagent_connections_turned_away_total", "counter", "Connections closed unheard: too many in their handshake.",
        lambda s: s.server.listener.turned_away_total),
+    # other sites
+    Of("authagent_site_link_up", "gauge", "1 for another site whose master is linked, 0 for one that should be.",
+       lambda s: s.of_sites(lambda site: bool(site.links)), SITE),
+    Of("authagent_site_lag_seconds", "gauge",
+       "Age of the oldest change not known to be on the other site's disk; of one not linked, for how long it is not.",
+       lambda s: s.of_sites(lambda site: site.lag_s), SITE),
+    Of("authagent_site_queued_events", "gauge", "Changes not known to be on the other site's disk.",
+       lambda s: s.of_sites(lambda site: site.queued), SITE),
+    Of("authagent_site_events_total", "counter", "Changes that have crossed to and from the other site.",
+       lambda s: _crossed(s, lambda traffic: (traffic.events_out, traffic.events_in)), CROSSED),
+    Of("authagent_site_bytes_total", "counter", "The bytes of those changes as they crossed, before TLS.",
+       lambda s: _crossed(s, lambda traffic: (traffic.bytes_out, traffic.bytes_in)), CROSSED),
+    Of("authagent_site_digest_equal", "gauge", "1 when its table was equal to ours at the last comparison of digests.",
+       lambda s: s.of_sites(lambda site: site.equal), SITE),
+    Of("authagent_site_digest_equal_age_seconds", "gauge", "Since its table was last seen equal to ours.",
+       _site_equal_age_s, SITE),
+    Of("authagent_site_clock_offset_seconds", "gauge", "The wall clock of its master less ours.",
+       _site_clock_offset_s, SITE),
     # replication and the disk
     Of("authagent_unacknowledged_reports", "gauge", "Reports of proxies that are not yet on stable storage.",
        _unacknowledged),

@@ -75,7 +75,7 @@ class Watch:
         Whether a proxy is equal is not among it: under load that changes all the time, and two thousand may be linked.
         """
         agent, partner = self.server.agent, self.server.agent.peers.partner
-        links = frozenset((peer.kind, peer.id) for peer in agent.peers)
+        links = frozenset(peer.name for peer in agent.peers)
         pair = None if partner is None else (partner.role, partner.equal)
         return (agent.election.role, agent.election.term, agent.election.split, pair, links, self._told_s)
 

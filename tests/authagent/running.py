@@ -107,6 +107,7 @@ class Running:
 
     path: Path
     number: int
+    site: str
     server: Server
     store: ListStore
     lines: list[tuple[Severity, str, Mapping[str, object]]]
@@ -123,7 +124,7 @@ class Running:
 
     def read(self) -> setup.Setup:
         """The files as they are now."""
-        flags = Flags(config=str(self.path), number=str(self.number))
+        flags = Flags(config=str(self.path), number=str(self.number), site=self.site)
         return setup.read(flags, self.server.setup.identity.incarnation)
 
     def facts(self) -> Facts:
@@ -148,10 +149,10 @@ class Running:
         return answer if isinstance(answer, Mapping) else [each async for each in answer]
 
 
-def make(path: Path, number: int = 1) -> Running:
-    """An agent by this file, not started."""
+def make(path: Path, number: int = 1, site: str = "") -> Running:
+    """An agent by this file, not started; of this site, where the file lists several."""
     dice = random.SystemRandom()
-    made = setup.read(Flags(config=str(path), number=str(number)), dice.getrandbits(64))
+    made = setup.read(Flags(config=str(path), number=str(number), site=site), dice.getrandbits(64))
     lines: list[tuple[Severity, str, Mapping[str, object]]] = []
     log = Log(lambda *line: lines.append(line), level=2, monotonic_s=lambda: read_clock().monotonic_s)
     server = Server(wiring.make_agent(made, dice), made, log, clock, dice, Tally(log))
@@ -163,7 +164,7 @@ def make(path: Path, number: int = 1) -> Running:
 
     handler = Handler(server, lambda: running.facts(), lambda ago_s: f"{ago_s:.0f} s ago", reload)
     server.carry_out = handler.for_partner
-    running = Running(path, number, server, store, lines, handler)
+    running = Running(path, number, site, server, store, lines, handler)
     return running
 
 

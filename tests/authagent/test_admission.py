@@ -88,12 +88,12 @@ def test_a_refusal_says_what_to_add() -> None:
 def test_refusals_are_remembered_while_they_knock() -> None:
     """The latest reason counts; silence, and being let in, end it; who only asks is not remembered."""
     refusals = Refusals()
-    refusals.note("proxy", "a", "10.0.0.1", "old", 1.0)
-    refusals.note("proxy", "a", "10.0.0.1", "new", 2.0)
-    refusals.note("proxy", "b", "10.0.0.2", "x", 2.0)
-    refusals.note("check", "c", "10.0.0.3", "x", 2.0)
+    refusals.note("proxy", "lan1", "a", "10.0.0.1", "old", 1.0)
+    refusals.note("proxy", "lan1", "a", "10.0.0.1", "new", 2.0)
+    refusals.note("proxy", "lan1", "b", "10.0.0.2", "x", 2.0)
+    refusals.note("check", "lan1", "c", "10.0.0.3", "x", 2.0)
     assert [(each.id, each.text) for each in refusals.lately(3.0)] == [("a", "new"), ("b", "x")]
-    refusals.forget("proxy", "b")
+    refusals.forget("proxy", "lan1", "b")
     assert [each.id for each in refusals.lately(3.0)] == ["a"]
     assert refusals.lately(2.0 + LATELY_S) == ()
     assert refusals.total == 4
@@ -103,7 +103,7 @@ def test_made_up_ids_do_not_pile_up() -> None:
     """Only the latest are kept."""
     refusals = Refusals()
     for number in range(3 * REMEMBERED_MAX):
-        refusals.note("proxy", f"p{number}", "10.0.0.1", "x", 1.0)
+        refusals.note("proxy", "lan1", f"p{number}", "10.0.0.1", "x", 1.0)
     kept = refusals.lately(1.0)
     assert (len(kept), kept[-1].id) == (REMEMBERED_MAX, f"p{3 * REMEMBERED_MAX - 1}")
 

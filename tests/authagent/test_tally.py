@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from authagent.core.border import Traffic
 from authagent.tally import Tally
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, TouchRun
 from protocol.io.log import Log, Severity
@@ -142,6 +143,24 @@ def test_statistics_tell_who_is_there_and_what_happened_since() -> None:
         {"users": 1, "logins": 0, "logouts": 1, "timeouts": 0},
         {"users": 1, "logins": 0, "logouts": 0, "timeouts": 0},
     ]
+
+
+def test_site_statistics_tell_what_crossed_since() -> None:
+    """Each site for itself; how it stands is passed on."""
+    book, there, elsewhere = Book(), Traffic(), Traffic()
+    there.left(10, 150)
+    book.tally.site_statistics("lan2", there, linked=True)
+    there.left(1, 20)
+    there.came(2, 40)
+    book.tally.site_statistics("lan2", there, linked=True)
+    book.tally.site_statistics("lan3", elsewhere, linked=False)
+    nothing = {"events_out": 0, "bytes_out": 0, "events_in": 0, "bytes_in": 0}
+    assert book.take() == [
+        ("site.statistics", {"site": "lan2", "linked": True, **nothing, "events_out": 10, "bytes_out": 150}),
+        ("site.statistics", {"site": "lan2", "linked": True, "events_out": 1, "bytes_out": 20, "events_in": 2,
+                             "bytes_in": 40}),
+        ("site.statistics", {"site": "lan3", "linked": False, **nothing}),
+    ]  # fmt: skip
 
 
 def test_level_0_is_silent() -> None:

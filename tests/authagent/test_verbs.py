@@ -21,7 +21,11 @@ STATUS: dict[str, Any] = {
     "sentence": "Everything equal. 1 site, 2 proxies, 1 user.", "healthy": True, "problems": [], "id": "1",
     "site": "lan1", "role": "master", "term": 3, "version": "0.1.0", "partner": {"id": "2", "role": "slave", **LINKED},
     "proxies": [{"id": "p1", "lag_events": 1, **LINKED}, {"id": "p2", "lag_events": None, **GONE}],
-    "sessions": 1, "tombstones": 0, "events_total": 1_234, "timeouts_total": 2,
+    "remotes": [], "sessions": 1, "tombstones": 0, "events_total": 1_234, "timeouts_total": 2,
+}  # fmt: skip
+REMOTE: dict[str, Any] = {
+    "site": "lan2", "agent": "1", "lag_s": 0.5, "queued_events": 3, "events_out": 10, "bytes_out": 150,
+    "events_in": 1, "bytes_in": 20, **LINKED,
 }  # fmt: skip
 SESSION: dict[str, Any] = {
     "key": "10.0.0.1", "user": "alice", "site": "lan1", "proxy": "p1", "login_id": "p1:0:1",
@@ -193,6 +197,25 @@ def test_nothing_that_a_user_chose_steers_the_terminal(played: Played, capsys: p
 # -- logout, switch and reload ------------------------------------------------------------------------------------
 
 
+def test_status_tells_of_other_sites(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, with what waits and what has crossed; a slave leaves that to its master."""
+    gone = {**REMOTE, **GONE, "site": "lan3", "lag_s": 9.0, "since": "2026-01-31T12:00:00.000Z", "refused": "no"}
+    played.answers["/1.sock"] = [{**STATUS, "remotes": [REMOTE, gone]}]
+    verbs.status(OPTIONS, as_json=False, wait_s=0)
+    crossed = "3 events queued; 10 events in 150 bytes sent, 1 event in 20 bytes received"
+    linked = "equal, 0.2 s ago, from 10.1.0.12:9023, clock +0.001 s, since 2026-01-31T12:00:00.000Z; 0.5 s late"
+    assert [line for line in printed(capsys) if line.startswith("site ")] == [
+        f"site lan2: {linked}, {crossed}",
+        f"site lan3: not linked: no, since 2026-01-31T12:00:00.000Z; {crossed}",
+    ]
+    played.answers["/1.sock"] = [{**STATUS, "role": "slave", "remotes": [gone]}]
+    verbs.status(OPTIONS, as_json=False, wait_s=0)
+    assert "site lan3: linked by the master" in printed(capsys)
+
+
+COUNTS = {"proxies": {"done": 0, "total": 2}, "sites": {"done": 1, "total": 1}}
+
+
 def test_a_logout_names_who_is_pending(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 4 with what may still happen there; 0 when it is done everywhere."""
     question = {"key": None, "user": "alice", "site": None, "all": None, "within_s": 5.0}
@@ -200,10 +223,10 @@ def test_a_logout_names_who_is_pending(played: Played, capsys: pytest.CaptureFix
         {"node": "p2", "reason": "is not linked", "serves_at_most_s": 1_800.0},
         {"node": "p3", "reason": "has not confirmed it yet", "serves_at_most_s": 0.0},
     ]
-    played.answers["/1.sock"] = [{"ended": 1, "done": ["authagent-1"], "pending": pending}]
+    played.answers["/1.sock"] = [{"ended": 1, "done": ["authagent-1"], "pending": pending, **COUNTS}]
     assert verbs.logout(OPTIONS, question, as_json=False) == 4
     assert printed(capsys) == [
-        "ended 1 session; done on 1 of 3 nodes: authagent-1",
+        "ended 1 session; done on 0 of 2 proxies and 1 of 1 site: authagent-1",
         "pending on p2 (is not linked): may serve for 30 min more at most",
         "pending on p3 (has not confirmed it yet): serves nobody any more",
     ]

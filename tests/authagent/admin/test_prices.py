@@ -47,6 +47,15 @@ def test_keep_sessions_bounds_the_price(keep: str, price: str) -> None:
     assert text("alice", keep=keep).partition("reach it")[2] == price
 
 
+def test_a_site_that_is_not_linked_costs_the_logouts_since() -> None:
+    """However many events wait, and why ever it is."""
+    text = "site lan2 is not linked, 7 events wait: logouts do not reach it"
+    found = Problem("site_missing", "site lan2", text, 185.0)
+    file = configuration.parse('[[authagent]]\nid = 1\nhost = "h"\nsite = "a"\n', "f")
+    said = priced(found, Missed(), file, NOW_MS).text
+    assert said == "site lan2 is not linked, 7 events wait: logouts of the last 3 min do not reach it"
+
+
 def test_other_problems_have_no_price() -> None:
     """They are told as they are."""
     other = Problem("split", "", "both agents serve")

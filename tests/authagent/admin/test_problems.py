@@ -150,7 +150,7 @@ def test_proxies_that_are_missing_or_refused() -> None:
     """One listed by name that is not linked; one that proved the secret and was not let in, once only."""
     lonely = agent(Role.MASTER, partner())
     assert text(lonely) == "proxy named is not linked: logouts do not reach it"
-    stranger = Refused("proxy", "squid-9", "10.0.0.5", "proxy squid-9 of lan1 is not listed", 999.0)
+    stranger = Refused("proxy", "lan1", "squid-9", "10.0.0.5", "proxy squid-9 of lan1 is not listed", 999.0)
     both = attrs.evolve(FACTS, refused=(stranger, attrs.evolve(stranger, id="named")))
     assert codes(lonely, both) == ["refused", "refused"]
     assert "proxy squid-9 at 10.0.0.5 is refused: proxy squid-9 of lan1 is not listed" in text(lonely, both)
@@ -186,7 +186,7 @@ def test_a_slave_that_has_not_everything_says_so() -> None:
 
 def test_many_problems_are_counted() -> None:
     """Three are said, the others numbered."""
-    refused = tuple(Refused("proxy", f"x{n}", "10.0.0.5", "no", 999.0) for n in range(5))
+    refused = tuple(Refused("proxy", "lan1", f"x{n}", "10.0.0.5", "no", 999.0) for n in range(5))
     said = text(agent(Role.MASTER, partner(), named()), attrs.evolve(FACTS, refused=refused))
     assert said.count(" is refused: no") == 3
     assert said.endswith("; and 2 more")

@@ -18,6 +18,10 @@ LINK: dict[str, tuple[type, ...]] = {
     "connected": (bool,), "since": (str, NONE), "version": (str, NONE), "digest_equal": (bool, NONE),
     "digest_age_s": (float, int, NONE), "clock_offset_s": (float, int, NONE), "refused": (str,),
 }  # fmt: skip
+CROSSED: dict[str, tuple[type, ...]] = {
+    "agent": (str, NONE), "queued_events": (int,),
+    "events_out": (int,), "bytes_out": (int,), "events_in": (int,), "bytes_in": (int,),
+}  # fmt: skip
 
 
 def check(told: dict[str, Any]) -> None:
@@ -30,7 +34,7 @@ def check(told: dict[str, Any]) -> None:
     for proxy in told["proxies"]:
         typed(proxy, {"id": (str,), "lag_events": (int, NONE), **LINK})
     for remote in told["remotes"]:
-        typed(remote, {"site": (str,), "lag_s": (float, int, NONE), **LINK})
+        typed(remote, {"site": (str,), "lag_s": (float, int, NONE), **CROSSED, **LINK})
     if told["partner"] is not None:
         typed(told["partner"], {"id": (str,), "role": (str, NONE), **LINK})
 

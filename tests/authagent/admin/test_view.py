@@ -54,6 +54,8 @@ def test_how_links_are() -> None:
     told = [
         (link(lag_events=3), (view.EQUAL, "equal")),
         (link(lag_events=view.BEHIND_FROM_EVENTS), (view.BEHIND, "500 behind")),
+        (link(lag_s=1.5), (view.EQUAL, "equal")),
+        (link(lag_s=12.0), (view.BEHIND, "12 s behind")),
         (link(digest_equal=False), (view.UNKNOWN, "comparing")),
         (link(digest_equal=None), (view.UNKNOWN, "not compared")),
         (link(connected=False, refused="not listed"), (view.GONE, "refused")),
@@ -106,6 +108,15 @@ def test_a_slave_shows_its_masters_proxies_and_its_own_roles() -> None:
     seen = through_master(own, told)
     assert [each.id for each in seen.proxies] == ["p1", "p2", "p3"]
     assert (seen.agents, seen.split) == (own.agents, False)
+
+
+def test_a_slave_does_not_judge_other_sites() -> None:
+    """It is not to be linked with them; its master tells, if it is asked."""
+    remotes = [{"site": "lan2", **link(connected=False)}]
+    own = view_of(status("slave", remotes=remotes))
+    assert [(each.health.state, each.health.words) for each in own.remotes] == [(view.UNKNOWN, "linked by the master")]
+    told = view_of(status(remotes=remotes))
+    assert [each.health.words for each in through_master(own, told).remotes] == ["not linked"]
 
 
 def test_a_slave_whose_master_is_gone_shows_what_it_knows() -> None:
