@@ -17,6 +17,9 @@ from protocol.addresses import Network
 from protocol.configuration import ClientSettings
 from protocol.key import key
 
+NOBODY = "-"
+"""What an item that is empty says: no address, and nobody to trust."""
+
 
 @attrs.frozen
 class ClientKeys:
@@ -59,10 +62,9 @@ class ClientKeys:
 
         The last item that is not itself a trusted proxy's address counts; items before it may be forged.
         """
-        found, trusted = peer, self.trusts(peer)
+        found = peer
         for item in reversed(forwarded):
-            if not trusted:
+            if not self.trusts(found):
                 break
-            found = item.strip()
-            trusted = found != "" and self.trusts(found)  # "" is a Unix socket as a peer, and nobody as an item
+            found = item.strip() or NOBODY  # an empty item is not the trusted peer that a Unix socket is
         return found

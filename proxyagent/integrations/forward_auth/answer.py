@@ -6,7 +6,7 @@ Rules of this file:
   answer replaces what its client has forged.
 - Names hold anything, headers do not: `%`, what is not printable ASCII, and a blank at either end are percent-encoded
   as UTF-8; in a group the comma too, since commas stand between groups.
-- No answer has a body, none may be kept by a cache, and a refusal says nothing of why.
+- No answer to a front has a body, none may be kept by a cache, and a refusal says nothing of why.
 - h11 judges every header before it is written, so that no name can forge an answer; an answer is then kept.
 """
 
@@ -26,6 +26,13 @@ PLAIN_IN_GROUPS = PLAIN.replace(",", "")
 
 ANSWERS_KEPT = 1_024
 """Answers that are kept ready, one for each user with his groups: 16 KiB each at most."""
+
+_NOT_TRUSTED = b"your address is not listed in [client] trusted_proxies\n"
+STRANGER = (
+    b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_NOT_TRUSTED), _NOT_TRUSTED)
+)
+"""For whoever is not to ask. They may learn that something listens here; nothing of theirs is read."""
 
 Header = tuple[str, str]
 

@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from protocol.io.log import Log
+from proxyagent.integrations.forward_auth.answer import STRANGER
 from proxyagent.integrations.forward_auth.conversation import Conversation
 
 CONNECTIONS_MAX = 512
@@ -37,13 +38,6 @@ BATCH_MAX = 64
 SWEEP_S = 1.0
 TOLD_MAX = 64
 """Peers that are told of in the log, each once."""
-
-_NOT_TRUSTED = b"your address is not listed in [client] trusted_proxies\n"
-FORBIDDEN = (
-    b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(_NOT_TRUSTED), _NOT_TRUSTED)
-)
-"""For strangers. They may learn that something listens here; nothing of theirs is read."""
 
 
 @attrs.define(eq=False)
@@ -114,7 +108,7 @@ class Doors:
             self._told.add(peer)
             self._log.warning("forward_auth.untrusted", peer=peer, reason="not in [client] trusted_proxies")
         with accepted:
-            _send(accepted, FORBIDDEN)
+            _send(accepted, STRANGER)
 
     def _make_room(self) -> bool:
         idle = next((each for each in self._open.values() if each.begun_s is None), None)

@@ -54,9 +54,10 @@ class Gate:
         return self._refused(request, front, headers)
 
     def _key(self, headers: Headers, peer: str) -> str | None:
-        forwarded = question.forwarded_for(headers)
+        settings = self.keys.settings
+        forwarded = question.forwarded_for(headers) if settings.key != "cookie" else []
         address = self.keys.address(peer, forwarded) if forwarded else None
-        return self.keys.key(address, question.cookie(headers, self.keys.settings.cookie.encode()))
+        return self.keys.key(address, question.cookie(headers, settings.cookie.encode()))
 
     def _carried(
         self, session: Session | None, key: str, request: h11.Request, front: Front, headers: Headers
