@@ -94,6 +94,17 @@ class Namespaces(Wires):
 
         return mend
 
+    async def unplug(self, node: str) -> Mend:
+        """Pull the cable of `node` out of the switch: nobody is told, and nothing comes or goes."""
+        port = f"p{list(self._hosts).index(node)}"
+        command = ["ip", "-n", self._space("hub"), "link", "set", port]
+        await _run([*command, "down"])
+
+        async def mend() -> None:
+            await _run([*command, "up"])
+
+        return mend
+
     async def lose(self, node: str, percent: int) -> Mend:
         """Lose so many packets of a hundred that come to `node`."""
         return await self._deny(node, f"numgen random mod 100 < {percent} drop")
@@ -239,7 +250,7 @@ async def open_wires(
     agents: tuple[str, ...], proxies: tuple[str, ...], *, relayed: bool = False
 ) -> AsyncIterator[Wires]:
     """The best wires that this machine allows, or relays where these are asked for."""
-    if not relayed and os.geteuid() == 0 and shutil.which("nft") and await _namespaces_work():
+    if not relayed and await namespaces_work():
         spaces = Namespaces((*agents, *proxies))
         try:
             await spaces.build()
@@ -255,8 +266,10 @@ async def open_wires(
         nursery.cancel_scope.cancel()
 
 
-async def _namespaces_work() -> bool:
-    """Whether root here may make a namespace with a firewall: in some containers it may not."""
+async def namespaces_work() -> bool:
+    """Whether this is root who may make a namespace with a firewall: in some containers it may not."""
+    if os.geteuid() != 0 or shutil.which("nft") is None:
+        return False
     name = f"aa{os.getpid():x}-try"
     made = f"ip netns add {name} && ip netns exec {name} nft add table inet cut"
     script = f"{made}; code=$?; ip netns del {name}; exit $code"
