@@ -135,7 +135,7 @@ class Doors:
             self._close(connection)
         elif not conversation.waiting:
             connection.begun_s = None
-        elif connection.begun_s is None:
+        elif sent or connection.begun_s is None:
             connection.begun_s = trio.current_time()
 
     def _close(self, connection: _Connection) -> None:

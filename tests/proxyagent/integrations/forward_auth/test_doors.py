@@ -9,6 +9,7 @@ import attrs
 import h11
 import pytest
 import trio
+from trio.testing import MockClock
 
 from protocol.io.log import Log
 from proxyagent.integrations.forward_auth import doors
@@ -102,6 +103,21 @@ async def test_a_slow_request_is_ended_while_others_are_served(monkeypatch: pyte
             assert await answered(slow) == [408]
             nursery.cancel_scope.cancel()
         assert await ask(idle) == OK
+
+
+async def test_a_request_has_its_time_from_its_own_first_byte(mock_clock: MockClock) -> None:
+    """A front that always has one and a half under way is in time with each, until it stops."""
+    data = written()
+    async with endpoint() as found:
+        stream = await found.open()
+        await stream.send_all(data[:10])
+        for _ in range(4):
+            await stream.send_all(data[10:] + data[:10])
+            assert bytes(await stream.receive_some()) == OK
+            mock_clock.jump(0.6 * doors.REQUEST_TIMEOUT_S)
+            await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(0.6 * doors.REQUEST_TIMEOUT_S)
+        assert await answered(stream) == [408]
 
 
 async def test_the_one_that_was_idle_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
