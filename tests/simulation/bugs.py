@@ -15,7 +15,8 @@ from functools import partial
 
 import attrs
 
-from tests.simulation import bugs_of_agents, bugs_of_proxies, bugs_of_tables
+from tests.simulation import bugs_of_agents, bugs_of_proxies, bugs_of_sites, bugs_of_tables
+from tests.simulation.options import WAN_SEEDS
 from tests.simulation.run import play
 from tests.simulation.switchboard import BUGS, seeded
 
@@ -25,7 +26,7 @@ RUNS_MAX = 300
 HUNT_S = 180.0
 """Simulated seconds of one hunting run."""
 
-FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables)
+FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables, bugs_of_sites)
 
 
 @attrs.frozen
@@ -38,8 +39,9 @@ class Catch:
     runs: int
 
 
-def hunt(name: str, runs: int = RUNS_MAX, first_seed: int = 0) -> Catch:
+def hunt(name: str, runs: int = RUNS_MAX) -> Catch:
     """Run seed after seed with a bug in the machines until a promise is broken."""
+    first_seed = WAN_SEEDS if BUGS[name].__module__ == bugs_of_sites.__name__ else 0
     for number, seed in enumerate(range(first_seed, first_seed + runs), 1):
         with seeded(name):
             outcome = play(seed, HUNT_S)

@@ -17,6 +17,8 @@ QUICK = {
     "no_tombstone": "lost",
     "look_ups_stay_quiet": "ghost",
     "idle_from_login": "early",
+    "nothing_crosses": "unequal",
+    "outs_are_not_taken_in": "unequal",
 }
 """Bugs that are found soon, and the promise that each breaks."""
 

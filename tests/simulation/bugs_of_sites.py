@@ -1,0 +1,137 @@
+"""Seeded bugs of the links between sites: what crosses, what follows what, and what is compared.
+
+Rules of this file: see switchboard.py. These are hunted in runs that have several sites.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from authagent.core.activity import Activity
+from authagent.core.border import Border
+from authagent.core.commands import Command
+from authagent.core.departures import Departures
+from authagent.core.gathering import Gathering, Vouched
+from authagent.core.outgoing import Outgoing
+from authagent.core.peer import Peer
+from authagent.core.sites import Sites
+from protocol import crossing
+from protocol.changes import Changes
+from protocol.crossing import Batch
+from protocol.stamp import Now
+from protocol.table import Table
+from tests.simulation.switchboard import Patch, bug
+
+
+@bug
+def nothing_crosses(patch: Patch) -> None:
+    """What arises at a site is kept to itself until tables are compared."""
+    patch.set(Outgoing, "note", lambda outgoing, changes, site: None)
+
+
+@bug
+def outs_are_not_taken_in(patch: Patch) -> None:
+    """A receiver passes over every end that is told by its login id alone."""
+    patch.set(crossing, "expand", lambda batch, table: batch.changes)
+
+
+@bug
+def outs_of_what_never_crossed(patch: Patch) -> None:
+    """Every end is told by its login id alone, whether the other side holds the login or not."""
+
+    def batches(gathering: Gathering, vouched: Vouched, *more: Any) -> Iterable[Batch]:
+        return right(gathering, lambda record: True, *more)  # type: ignore[no-any-return]
+
+    right = patch.set(Gathering, "batches", batches)
+
+
+@bug
+def barriers_do_not_cross(patch: Patch) -> None:
+    """The logout of a user ends what is known where it was said, and is told to no other site."""
+
+    def expand(batch: Batch, table: Table) -> Changes:
+        return attrs.evolve(right(batch, table), barriers=())
+
+    right = patch.set(crossing, "expand", expand)
+
+
+@bug
+def further_ends_do_not_cross(patch: Patch) -> None:
+    """What a barrier or a mark from another site ends here besides counts as having arisen there."""
+
+    def note(outgoing: Outgoing, changes: Changes, site: str) -> None:
+        only_ends = bool(changes.ends) and not (changes.logins or changes.marks or changes.barriers)
+        right(outgoing, changes, "elsewhere" if only_ends else site)
+
+    right = patch.set(Outgoing, "note", note)
+
+
+@bug
+def a_cursor_before_anything_was_compared(patch: Patch) -> None:
+    """After a link that was lost in the middle of a comparison the other site is followed from there."""
+
+    def dismiss(sites: Sites, peer: Peer) -> None:
+        border = sites.borders.get(peer.link)
+        if border is not None and border.log_id:
+            border.complete = True
+        right(sites, peer)
+
+    right = patch.set(Sites, "dismiss", dismiss)
+
+
+@bug
+def crossed_before_it_was_sent(patch: Patch) -> None:
+    """Of several Crossings the first says already that all has crossed, and so does the heartbeat before them."""
+
+    def due(departures: Departures, now_s: float) -> bool:
+        found: bool = right(departures, now_s)
+        for border in departures_borders(departures):
+            border.peer.crossed = departures.replication.log.sequence
+        return found
+
+    def departures_borders(departures: Departures) -> list[Border]:
+        return list(known.get(id(departures), ()))
+
+    def flush(departures: Departures, borders: Iterable[Border], now_s: float) -> list[Command]:
+        known[id(departures)] = tuple(borders)
+        return flushed(departures, known[id(departures)], now_s)  # type: ignore[no-any-return]
+
+    known: dict[int, tuple[Border, ...]] = {}
+    right = patch.set(Departures, "due", due)
+    flushed = patch.set(Departures, "flush", flush)
+
+
+@bug
+def never_compared_again(patch: Patch) -> None:
+    """Tables of two sites that stay different stay so."""
+    patch.set(Sites, "_compare_if_due", lambda sites, *arguments, **more: [])
+
+
+@bug
+def news_of_a_comparison_is_kept(patch: Patch) -> None:
+    """What a site learns by comparing it does not compare with the others."""
+
+    def compared(sites: Sites, peer: Peer, now: Now) -> list[Command]:
+        sites.borders[peer.link].news = False
+        return right(sites, peer, now)  # type: ignore[no-any-return]
+
+    right = patch.set(Sites, "compared", compared)
+
+
+@bug
+def activity_does_not_cross(patch: Patch) -> None:
+    """Another site hears of logins and logouts, and of nobody who comes back meanwhile."""
+    patch.set(Activity, "seen", lambda activity, run, now_s: iter(()))
+
+
+@bug
+def the_last_activity_is_dropped(patch: Patch) -> None:
+    """What is held back within an interval is forgotten at its end."""
+
+    def due(activity: Activity, now_s: float) -> Iterable[Any]:
+        for login_id in activity._wheel.turn(now_s):
+            activity._quiet.pop(login_id, None)
+        return ()
+
+    patch.set(Activity, "due", due)
