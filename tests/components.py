@@ -33,6 +33,7 @@ COMPONENTS = (
     Component("haproxy", "haproxy", "the L4 switch in front of the demo's proxies"),
     Component("nginx", "nginx-light", "a front that asks the endpoint for forward authentication"),
     Component("squid", "squid", "the proxy of most farms, with our helpers"),
+    Component("curl", "curl", "a user of proxies"),
     Component("wrk", "wrk", "load through proxies, for benchmarks"),
     Component("systemd-analyze", "systemd", "checking the units"),
     Component("logrotate", "logrotate", "reading the file for it"),

@@ -1,6 +1,7 @@
 """The login page of real processes: two agents, two proxies; the password goes nowhere, and a directory may be away."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,16 @@ from tests.authagent.running import write_secret
 from tests.ports import free_ports
 from tests.proxyagent.login.slapd import PEOPLE, READER, READER_PASSWORD, running_slapd
 from tests.proxyagent.processes import PATIENCE_S, until
+from tests.system.fronts import put
 from tests.system.recording import finds, recording
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "login_page"
+
+HEALTHY_S = 40
+UNREACHABLE = 3
 
 PASSWORD = "Zebra&Quokka=77 Straße"
 WRONG = "Okapi?Numbat=88 Gasse"
@@ -54,18 +60,25 @@ class Farm:
     processes: list["subprocess.Popen[bytes]"] = attrs.field(factory=list)
 
     @property
+    def surroundings(self) -> dict[str, str]:
+        """State and sockets below this folder, also where the file does not say so."""
+        own = {"AUTHAGENT_STATE_DIR": str(self.folder / "state"), "RUNTIME_DIRECTORY": str(self.folder)}
+        return {**environment(), **own}
+
+    @property
     def config(self) -> str:
         return str(self.folder / "authagent.toml")
 
     def start(self, name: str, *words: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
             command = [sys.executable, "-m", *words, "--config", self.config]
-            self.processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment()))
+            self.processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=self.surroundings))
 
     def ask(self, *words: str) -> tuple[int, str]:
         """What a verb of the command line says, and how it ends."""
         command = [sys.executable, "-m", *words, "--config", self.config]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, env=environment())
+        captured = {"capture_output": True, "text": True, "timeout": PATIENCE_S + HEALTHY_S, "env": self.surroundings}
+        done = subprocess.run(command, cwd=ROOT, check=False, **captured)
         return done.returncode, done.stdout + done.stderr
 
     def logs(self, name: str) -> str:
@@ -143,7 +156,9 @@ def test_the_password_goes_nowhere_but_to_the_page(farm: Farm) -> None:
         farm.start("p1", "proxyagent", "run", "--id", "p1")
         farm.wait_for_page()
         farm.start("p2", "proxyagent", "run", "--id", "p2")  # its page finds the port taken, and it serves on
-        until(lambda: farm.ask("authagent", "status", "--id", "1", "--wait", "15")[0] == 0)
+        until(lambda: farm.ask("authagent", "status", "--id", "1")[0] != UNREACHABLE)
+        code, said = farm.ask("authagent", "status", "--id", "1", "--wait", str(HEALTHY_S))
+        assert code == 0, said
         alice = Browser(door.port)
         for user, password, status in ((MISPLACED, WRONG, 403), ("alice", WRONG, 403), ("alice", PASSWORD, 200)):
             assert alice.log_in(user, password)[0] == status
@@ -155,10 +170,10 @@ def test_the_password_goes_nowhere_but_to_the_page(farm: Farm) -> None:
         verbs = ("proxyagent status", "proxyagent sessions", "authagent status", "authagent sessions",
                  "authagent explain alice", "authagent logout --user alice")  # fmt: skip
         ids = {"proxyagent": "p1", "authagent": "1"}
-        said = [farm.ask(*verb.split(), "--json", "--id", ids[verb.split()[0]])[1] for verb in verbs]
+        answers = [farm.ask(*verb.split(), "--json", "--id", ids[verb.split()[0]])[1] for verb in verbs]
         farm.end()
     files = {path: path.read_bytes() for path in farm.folder.rglob("*") if path.is_file()}
-    places = {"links": bytes(links[0].seen + links[1].seen), "answers": "\n".join(said).encode()}
+    places = {"links": bytes(links[0].seen + links[1].seen), "answers": "\n".join(answers).encode()}
     assert all(b"alice" in content for content in places.values()), "the record is not empty"
     places |= {str(path): content for path, content in files.items()}
     assert any(b"SQLite format" in content for content in files.values()), "the store is among the files"
@@ -202,3 +217,20 @@ def test_a_directory_that_is_away_keeps_nobody_out(farm: Farm, tmp_path_factory:
         until(lambda: bob.log_in("bob", PEOPLE["bob"])[0] == 200)
         assert "login.unavailable" in farm.logs("p1")
         assert not any(finds(each, farm.logs("p1").encode()) for each in (*PEOPLE.values(), READER_PASSWORD))
+
+
+def test_the_example_works_as_it_stands(farm: Farm) -> None:
+    """On other ports; its page has the words of the example, and lets its user in."""
+    page_port, agent_port = free_ports(2)
+    for name in ("users", "texts.toml"):
+        shutil.copy(EXAMPLE / name, farm.folder)
+    places = {"127.0.0.1:8080": f"127.0.0.1:{page_port}", "port = 9023": f"port = {agent_port}"}
+    (farm.folder / "authagent.toml").write_text(put((EXAMPLE / "authagent.toml").read_text(), places))
+    farm.start("agent1", "authagent")
+    farm.start("p1", "proxyagent", "run")
+    farm.wait_for_page()
+    alice = Browser(page_port)
+    assert "<h1>Example Inc.</h1>" in alice.ask("/")[1]
+    assert alice.log_in("alice", "wonderland")[0] == 200
+    code, said = farm.ask("proxyagent", "lookup", "127.0.0.1")
+    assert code == 0 and "alice" in said
