@@ -33,6 +33,7 @@ from protocol.sections import (
     ClientSettings,
     ControlSettings,
     CookieSettings,
+    FailoverSettings,
     HttpSettings,
     LimitSettings,
     LoggingSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "Configuration",
     "ControlSettings",
     "CookieSettings",
+    "FailoverSettings",
     "ForwardAuthSettings",
     "HaproxySettings",
     "HttpSettings",
@@ -89,6 +91,7 @@ class Configuration:
     control: ControlSettings = attrs.field(factory=ControlSettings)
     logging: LoggingSettings = attrs.field(factory=LoggingSettings)
     timing: TimingSettings = attrs.field(factory=TimingSettings)
+    failover: FailoverSettings = attrs.field(factory=FailoverSettings)
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     http: HttpSettings = attrs.field(factory=HttpSettings)
     client: ClientSettings = attrs.field(factory=ClientSettings)
@@ -295,6 +298,7 @@ def _disagreements(configuration: Configuration) -> Iterator[Mistake]:
     yield from _one_address(configuration.authagents)
     yield from _tls(configuration)
     yield from _timing(configuration.timing)
+    yield from _failover(configuration)
     yield from _certificate("http", configuration.http)
     yield from _certificate("login", configuration.login)
     yield from _login(configuration)
@@ -332,6 +336,13 @@ def _timing(timing: TimingSettings) -> Iterator[Mistake]:
         interval_s = getattr(timing, f"{prefix}heartbeat_interval_s")
         if getattr(timing, f"{prefix}suspect_after_s") < 2 * interval_s:
             yield Mistake(f"[timing] {prefix}suspect_after", f"must be at least twice {prefix}heartbeat_interval")
+
+
+def _failover(configuration: Configuration) -> Iterator[Mistake]:
+    for site in configuration.failover.other_sites:
+        if site not in configuration.sites:
+            text = f'"{site}" has no [[authagent]]; {mistakes.nearest(site, configuration.sites)}'
+            yield Mistake("[failover] other_sites", text)
 
 
 def _certificate(section: str, given: HttpSettings | LoginSettings) -> Iterator[Mistake]:

@@ -184,6 +184,26 @@ class TimingSettings:
 
 
 @attrs.frozen(kw_only=True)
+class FailoverSettings:
+    """[failover]: what a proxy does when no agent of its own site answers."""
+
+    other_sites: tuple[str, ...] = setting(
+        settings.names,
+        "Sites whose agents may serve it then, in the order in which they are tried; its own is skipped, so that the "
+        "list can be the same everywhere. Empty: none, and it goes on alone. Their [[proxyagent]] must list it.",
+        default=(), bounds='["lan1", "lan2"]',
+    )  # fmt: skip
+    after_s: float = setting(
+        settings.duration(1, 3600), "For how long none of its own agents must have answered.",
+        default=5.0, key="after", bounds="1s to 1h",
+    )  # fmt: skip
+    return_after_s: float = setting(
+        settings.duration(0, 3600), "For how long one of them must have served before it goes home.",
+        default=10.0, key="return_after", bounds="0s to 1h",
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
 class LimitSettings:
     """[limits]: what an operator may raise; the others are in docs/reference/limits.md."""
 
@@ -335,6 +355,7 @@ SECTIONS: dict[str, type[Any]] = {
     "control": ControlSettings,
     "logging": LoggingSettings,
     "timing": TimingSettings,
+    "failover": FailoverSettings,
     "limits": LimitSettings,
     "http": HttpSettings,
     "client": ClientSettings,

@@ -173,6 +173,14 @@ def optional_name(value: Any) -> str:
     return "" if value == "" else name(value)
 
 
+def names(value: Any) -> tuple[str, ...]:
+    """A list of names, none of them twice."""
+    given = tuple(name(each) for each in texts(value))
+    if len(set(given)) < len(given):
+        raise ValueError("each name is expected once")
+    return given
+
+
 def host(value: Any) -> str:
     """An address or a host name that others dial."""
     given = text(value)

@@ -35,7 +35,7 @@ class ProxySetup:
     id: str
     site: str
     agents: tuple[AuthAgentEntry, ...]
-    """Whom to dial, in order: the site's own agents, or those of all sites when it has none."""
+    """Whom to dial, in order: the site's own agents, then those of [failover] other_sites; all where it has none."""
     control_path: str
     secret_path: str
     http: str = ""
@@ -75,17 +75,22 @@ def load(
     wanted_site = places.given(site, ("PROXYAGENT_SITE",), around)
     found = configuration.parse(read_config(path), path) if path else configuration.default(wanted_site)
     named, entry = choose(found, places.given(id, ("PROXYAGENT_ID",), around), wanted_site, is_own)
-    own_agents = found.agents_of(entry.site)
     state = places.state_folder(None, found.state_dir, found.path, around)
     return ProxySetup(
         configuration=found,
         id=named,
         site=entry.site,
-        agents=own_agents or tuple(each for other in found.sites for each in found.agents_of(other)),
+        agents=_agents(found, entry.site),
         control_path=_control_path(control, found, state, entry.site, named, around),
         secret_path=places.beside(found.path or f"{state}/", found.security.secret_file),
         http=_http(found, places.given(http, ("PROXYAGENT_HTTP",), around)),
     )
+
+
+def _agents(found: Configuration, site: str) -> tuple[AuthAgentEntry, ...]:
+    own = found.agents_of(site)
+    others = [other for other in found.failover.other_sites or (() if own else found.sites) if other != site]
+    return own + tuple(each for other in others for each in found.agents_of(other))
 
 
 def read_secret(made: ProxySetup) -> Secrets:

@@ -68,7 +68,7 @@ def site_of(
     setup: ProxySetup, secrets: Secrets, incarnation: int, version: str, make_link: MakeLink = dial
 ) -> Site:
     """Everything for one ProxyAgent. Raises ConfigurationError for a certificate that cannot be used. Reads files."""
-    entries = setup.agents  # of the own site, in the order of their ids; other sites never stand in by themselves
+    entries = setup.agents
     identity = Identity(
         "proxy",
         setup.site,
@@ -137,6 +137,8 @@ def _settings(setup: ProxySetup, secrets: Secrets, entries: tuple[AuthAgentEntry
         key_scope=session.key_scope,
         user_names=session.user_names,
         connect_timeout_s=timing.connect_timeout_s,
+        away_after_s=configuration.failover.after_s,
+        return_after_s=configuration.failover.return_after_s,
         heartbeat_interval_s=timing.heartbeat_interval_s,
         suspect_after_s=timing.suspect_after_s,
         wan_heartbeat_interval_s=timing.wan_heartbeat_interval_s,

@@ -212,16 +212,24 @@ class Shell:
 
     async def _dial(self, agent: int, timeout_s: float) -> None:
         site = self._site
+        link: AgentLink | None = None
+        failed: events.DialFailed | None = None
         try:
             link = await site.dialler(agent, timeout_s)
-        except LinkRefused as refused:
-            self.step(events.DialFailed(agent, refused.code, refused.text, refused.elsewhere))
-            return
-        except LinkFailed as failed:
-            self.step(events.DialFailed(agent, None, failed.text))
-            return
+        except LinkRefused as error:
+            failed = events.DialFailed(agent, error.code, error.text, error.elsewhere)
+        except LinkFailed as error:
+            failed = events.DialFailed(agent, None, error.text)
         except Exception as error:  # noqa: BLE001 - as above
             self.break_down(error)
+            return
+        if site is not self._site:  # the file was read again: places mean others now, and are dialled anew
+            if link is not None:
+                link.close(Code.SUPERSEDED, "reading the file again")
+            return
+        if link is None:
+            assert failed is not None, "it is made, or it failed"
+            self.step(failed)
             return
         self._links_made += 1
         number = self._links_made

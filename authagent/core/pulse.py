@@ -3,7 +3,7 @@
 Rules of this file:
 
 - One heartbeat is made for all peers; only the echo differs. Other sites get their regular ones from sites.py, which
-  also tells how much of the log has crossed.
+  also tells how much of the log has crossed. A proxy of another site hears as seldom as its site would.
 - A digest is offered once cluster time is set, since without it there is no cut. Roots under different secrets are
   not comparable and prove nothing.
 - Whoever follows judges against the lead's heartbeat, at the moment it is read: everything that the lead had sent
@@ -63,8 +63,13 @@ class Pulse:
         return [
             self._to(peer, common, now)
             for peer in self.peers
-            if not peer.is_remote and (peer.link not in told or self._turn_of(peer))
+            if not peer.is_remote and (peer.link not in told or self._turn_of(peer)) and self._near(peer)
         ]
+
+    def _near(self, peer: Peer) -> bool:
+        """Whether this beat is one for the peer, as far away as it is."""
+        spaced = round(self.settings.wan_heartbeat_interval_s / self.settings.heartbeat_interval_s)
+        return not peer.away or (self._beats + peer.link) % max(1, spaced) == 0
 
     def _turn_of(self, peer: Peer) -> bool:
         """Links take turns, so that the beats that are sent are spread over the intervals."""
@@ -147,6 +152,9 @@ class Pulse:
         comparing = self.resync.comparing(peer.link)
         made = attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=comparing)
         if peer.is_remote:
+            disclosed = self.resync.disclosed(peer)
+            if disclosed is not self.table and common.root is not None:
+                made = attrs.evolve(made, root=disclosed.root(common.cut_min))
             sites = sorted({each.site for each in self.peers if each.is_remote and each is not peer})
             made = attrs.evolve(made, sequence=peer.crossed, sites=tuple(sites))
         return Send((peer.link,), made)

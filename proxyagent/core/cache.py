@@ -31,6 +31,9 @@ from proxyagent.core.shown import Shown, session_of
 from proxyagent.errors import LimitExceeded
 from proxyagent.session import Ended, Session
 
+GONE_AFTER_S = 2.0
+"""With keep_sessions = "drop": no agent at all means none for longer than a failover may take (promise 6)."""
+
 
 class LoggedIn(NamedTuple):
     """What a login did: the session shown now, whether it is new, and whose sessions ended by it."""
@@ -300,10 +303,17 @@ class Cache:
         self._sequence = 0
         self.shown.unsettle_all()
 
-    def stop_answering(self, since_ms: int) -> None:
-        """Without an agent, and told not to go on: show only who has logged in here since then."""
-        self._silent_since_ms = since_ms
-        self.shown.unsettle_all()
+    def keep_sessions(self, since_s: float, since_ms: int, now: Now) -> None:
+        """No agent has served since then, in monotonic seconds and cluster time: what [session] keep_sessions says.
+
+        Told not to go on, the copy shows only who has logged in here since.
+        """
+        keep = self.settings.keep_sessions
+        if keep == "until-expiry" or not self.answering:
+            return
+        if now.monotonic_s - since_s >= (GONE_AFTER_S if keep == "drop" else keep):
+            self._silent_since_ms = since_ms
+            self.shown.unsettle_all()
 
     def answer_again(self) -> None:
         self._silent_since_ms = None

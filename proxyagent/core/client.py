@@ -8,13 +8,16 @@ Rules of this file:
 - It routes and orders. What is said on a link decides Conversation, whom to dial decides Failover, what a login
   means decides Cache.
 - `deadline` is monotonic seconds; the caller steps DeadlinePassed when it is there, and may do so at any time.
+- While another site serves, a link with an agent of the own site is only listened to (`scout`). Once that agent has
+  served for return_after_s, or the other site is lost, it becomes the conversation.
 
 Theory. A proxy is never without an answer: the copy answers, whatever the links do. "Isolated" only says that
 nobody else hears of what happens here, and after keep_sessions it makes look-ups stop.
 """
 
 import math
-from typing import TypeAlias, assert_never
+from collections.abc import Iterator
+from typing import assert_never
 
 from protocol import codec
 from protocol.errors import Code, RemoteProtocolError
@@ -22,27 +25,27 @@ from protocol.liveness import Punctuality
 from protocol.messages import Farewell, Message
 from protocol.stamp import Now
 from protocol.table import Merged
-from proxyagent.core import commands, events
+from proxyagent.core import commands, events, telling
 from proxyagent.core.cache import Cache
-from proxyagent.core.conversation import Conversation, Progress, Refused
+from proxyagent.core.conversation import Conversation
 from proxyagent.core.endings import Endings
 from proxyagent.core.failover import Failover
 from proxyagent.core.outbox import Outbox
+from proxyagent.core.progress import Progress
 from proxyagent.core.service import Service
 from proxyagent.core.settings import Dice, Settings
-from proxyagent.notices import AgentFound, AgentLost, AgentRefused, Resynced
-
-Commands: TypeAlias = list[commands.Command]
+from proxyagent.core.telling import Commands
+from proxyagent.core.timekeeping import Refused
 
 UPKEEP_S = 1.0
 SWEEP_PAGES = 16
 """Pages swept at each upkeep, about 4,000 sessions and 2 ms: a million sessions are seen through in 4 minutes."""
 
+ORDINARY = (Code.NOT_MASTER, Code.STOPPING, Code.SILENT, Code.BUSY)
+"""Ends of a link that tell the operator nothing."""
+
 PAUSE_S = 1.0
 """Standing still for longer draws a new epoch (DESIGN section 2, login id)."""
-
-GONE_AFTER_S = 2.0
-"""With keep_sessions = "drop": no agent at all means none for longer than a failover may take (promise 6)."""
 
 
 class Client:
@@ -55,6 +58,7 @@ class Client:
         self.endings = Endings(self.cache)
         self.service = Service(self.cache, self.outbox, self.endings, dice)
         self.conversation: Conversation | None = None
+        self.scout: Conversation | None = None
         self.isolated = True
         self.last_refusal = ""
         self.agents_found = self.pauses = self.resynced = 0
@@ -62,9 +66,10 @@ class Client:
         self._dice = dice
         self.progress = Progress()
         self._punctuality = Punctuality()
-        self._failover = Failover(settings.agents, settings.site)
+        self._failover = Failover(settings.agents, settings.site, settings.away_after_s)
         self._refusals: dict[int, str] = {}
-        self._farewell: Farewell | None = None
+        self._farewells: dict[int, Farewell] = {}
+        self._away_since_s: float | None = None
         self.isolated_since: tuple[float, int] = (now.monotonic_s, 0)
         self._upkeep_due_s = now.monotonic_s
         self._accept_any_time = False
@@ -79,9 +84,8 @@ class Client:
         """When to be woken, in monotonic seconds; infinity before Started and after StopAsked."""
         if not self._started or self._stopped:
             return math.inf
-        dial_s = self._failover.due_s
-        talk_s = self.conversation.deadline if self.conversation is not None else math.inf
-        return min(self._upkeep_due_s, talk_s, self._patience_s(), math.inf if dial_s is None else dial_s)
+        due_s = (self._upkeep_due_s, self._failover.due_s, *(talk.deadline for talk in self._talks()))
+        return min(each for each in due_s if each is not None)
 
     def step(self, event: events.Event, now: Now) -> Commands:
         """Take in one event; returns what to do, in order."""
@@ -110,7 +114,8 @@ class Client:
             case events.LinkDrained():
                 return self._drained(event.link, now)
             case events.Changed():
-                return self._sends(self.conversation.reports()) if self.conversation is not None else []
+                talk = self.conversation
+                return [] if talk is None else _sends(talk, talk.reports())
             case events.Reconfigured():
                 return self._reconfigure(event.settings, now)
             case events.ResyncAsked():
@@ -125,126 +130,140 @@ class Client:
 
     # -- links -----------------------------------------------------------------------------------------------------
 
+    def _talks(self) -> Iterator[Conversation]:
+        return (talk for talk in (self.conversation, self.scout) if talk is not None)
+
+    def _talk(self, link: int) -> Conversation | None:
+        return next((talk for talk in self._talks() if talk.link == link), None)
+
     def _opened(self, event: events.LinkOpened, now: Now) -> Commands:
         if self._stopped:
             return [commands.Close(event.link, Code.STOPPING, "leaving")]
-        out: Commands = []
-        if self.conversation is not None:  # an agent of the own site is back: it serves from now on
-            out += self._leave(Code.SUPERSEDED, "an agent of the own site serves", now)
-        self._farewell = None
-        self.conversation = Conversation(
-            event.link,
-            event.agent,
-            event.address,
-            self.cache,
-            self.progress,
-            self._punctuality,
-            self._merged,
-            now,
+        self._failover.opened(event.agent)
+        talk = Conversation(
+            event.link, event.agent, event.address, self.cache, self.progress, self._punctuality, self._merged, now,
             self._accept_any_time,
-        )
-        return out + self._sends(self.conversation.due(now))
+        )  # fmt: skip
+        if self.conversation is None:
+            self.conversation = talk
+        else:
+            assert self.scout is None, "one link at a time is made beside the one that serves"
+            self.scout, talk.waits = talk, True
+        return _sends(talk, talk.due(now))
 
     def _dial_failed(self, event: events.DialFailed, now: Now) -> Commands:
         name = self.settings.agents[event.agent]
+        if event.refused is not None:
+            self._failover.answered(event.agent)
         if event.refused == Code.NOT_MASTER:
             self._failover.redirected(event.agent, name.site, event.elsewhere, now.monotonic_s, self._dice.random())
             return []
         self._failover.failed(now.monotonic_s, self._dice.random())
-        if event.refused is None:
-            return []
-        return self._refused(event.agent, event.text)
+        return [] if event.refused is None else self._refused(event.agent, event.text)
 
     def _refused(self, agent: int, text: str) -> Commands:
         """Tell of a refusal, once as long as it is the same."""
-        name = self.settings.agents[agent]
         self.last_refusal = text
         if self._refusals.get(agent) == text:
             return []
         self._refusals[agent] = text
-        return [
-            commands.Notify(AgentRefused(name.id, text)),
-            commands.Log("agent.refused", "warning", {"agent": name.id, "site": name.site, "reason": text}),
-            commands.WakeWaiters(),
-        ]
+        return telling.refused(self.settings.agents[agent], text)
 
     def _closed(self, event: events.LinkClosed, now: Now) -> Commands:
-        if self.conversation is None or event.link != self.conversation.link:
+        talk = self._talk(event.link)
+        if talk is None:
             return []
-        elsewhere = event.elsewhere or (self._farewell.elsewhere if self._farewell is not None else "")
-        code = event.code if self._farewell is None else self._farewell.code
-        talk = self.conversation
+        farewell = self._farewells.get(event.link)
+        elsewhere = event.elsewhere or (farewell.elsewhere if farewell is not None else "")
+        code = event.code if farewell is None else farewell.code
         served = talk.following
-        out = self._lost(event.text, now)
-        jitter = self._dice.random()
-        if code == Code.NOT_MASTER:
-            self._failover.redirected(talk.agent, talk.name.site, elsewhere, now.monotonic_s, jitter)
-        elif served:
-            self._failover.start(now.monotonic_s)
+        out = self._lost(talk, event.text, now)
+        if code == Code.NOT_MASTER and not self._succeeded:
+            self._failover.redirected(talk.agent, talk.name.site, elsewhere, now.monotonic_s, self._dice.random())
         else:
-            self._failover.failed(now.monotonic_s, jitter)
-        if code is not None and code not in (Code.NOT_MASTER, Code.STOPPING, Code.SILENT, Code.BUSY) and not served:
+            self._look_for_another(served, now)
+        if code is not None and code not in ORDINARY and not served:
             out += self._refused(talk.agent, event.text)
         return out + self._due(now)
 
-    def _leave(self, code: Code, text: str, now: Now) -> Commands:
-        """Close the link from this side."""
-        assert self.conversation is not None, "there is a link to leave"
-        close = commands.Close(self.conversation.link, code, text)
-        return [close, *self._lost(text, now)]
+    def _leave(self, talk: Conversation, code: Code, text: str, now: Now) -> Commands:
+        """Close a link from this side."""
+        return [commands.Close(talk.link, code, text), *self._lost(talk, text, now)]
 
-    def _lost(self, text: str, now: Now) -> Commands:
-        """The conversation is over, whoever ended it."""
-        talk, self.conversation = self.conversation, None
-        assert talk is not None, "there was a link"
+    def _lost(self, talk: Conversation, text: str, now: Now) -> Commands:
+        """A conversation is over, whoever ended it."""
+        self._farewells.pop(talk.link, None)
+        if talk is self.scout:
+            self.scout = None
+            return []
+        self.conversation, self.scout = self.scout, None
+        if self.conversation is not None:
+            self.conversation.step_in(now)
         talk.abandon()
         if not talk.following:
             return []
         self.isolated = True
         self.isolated_since = now.monotonic_s, self.cache.clock.now_ms(now)
-        return [
-            commands.Notify(AgentLost(talk.name.id, text)),
-            commands.Log("agent.lost", "warning", {"agent": talk.name.id, "site": talk.name.site, "reason": text}),
-            commands.WakeWaiters(),
-        ]
+        return telling.lost(talk.name, text)
 
-    def _give_up(self, code: Code, text: str, now: Now) -> Commands:
-        """Close the link from this side, and look for another agent."""
-        served = self.conversation is not None and self.conversation.following
-        out = self._leave(code, text, now)
-        if served:
+    def _give_up(self, talk: Conversation, code: Code, text: str, now: Now) -> Commands:
+        """Close a link from this side, and look for another agent."""
+        served = talk.following
+        out = self._leave(talk, code, text, now)
+        self._look_for_another(served, now)
+        return out + self._due(now)
+
+    @property
+    def _succeeded(self) -> bool:
+        """Whether the scout has just taken the place of the link that served."""
+        return self.conversation is not None and not self.conversation.following
+
+    def _look_for_another(self, served: bool, now: Now) -> None:
+        """A link is gone that has `served`, or has not: dial, unless the scout has taken its place."""
+        if self._succeeded:
+            self._failover.stepped_in(now.monotonic_s)
+        elif served:
             self._failover.start(now.monotonic_s)
         else:
             self._failover.failed(now.monotonic_s, self._dice.random())
-        return out + self._due(now)
 
     # -- messages --------------------------------------------------------------------------------------------------
 
     def _received(self, event: events.MessagesReceived, now: Now) -> Commands:
-        talk = self.conversation
-        if talk is None or event.link != talk.link:
+        talk = self._talk(event.link)
+        if talk is None:
             return []
         talk.liveness.heard(now)
         was_following = talk.following
+        out: Commands = []
         answers: list[Message] = []
         try:
             for message in event.messages:
                 if isinstance(message, Farewell):
-                    self._farewell = message
+                    self._farewells[event.link] = message
                 else:
                     answers += talk.receive(message, now)
+            if talk is self.scout and talk.served_s(now) >= self.settings.return_after_s:
+                out += self._go_home(now)
+                answers += talk.go_on(now)
         except RemoteProtocolError as error:
-            return self._sends(answers) + self._give_up(error.code, str(error), now)
+            return out + _sends(talk, answers) + self._give_up(talk, error.code, str(error), now)
         except Refused as error:
-            refused = self._refused(talk.agent, str(error))
-            return self._give_up(Code.CLOCK, str(error), now) + refused
-        out = self._sends(answers)
+            return out + self._give_up(talk, Code.CLOCK, str(error), now) + self._refused(talk.agent, str(error))
+        out += _sends(talk, answers)
         if talk.following and not was_following:
             out += self._found(talk, now)
-        out += self._tell_compared(talk, now)
+        out += self._tell_compared(talk)
         if talk.comparing:
             out.append(commands.AwaitRoom(talk.link))
         out.append(commands.WakeWaiters())
+        return out
+
+    def _go_home(self, now: Now) -> Commands:
+        """The scout has seen an agent of the own site serve for long enough: it serves this proxy from now on."""
+        assert self.conversation is not None, "another site serves"
+        out = self._leave(self.conversation, Code.SUPERSEDED, "an agent of the own site serves again", now)
+        self._failover.stepped_in(now.monotonic_s)
         return out
 
     def _found(self, talk: Conversation, now: Now) -> Commands:
@@ -255,31 +274,25 @@ class Client:
         self._accept_any_time = False
         self.cache.answer_again()
         self._failover.served(talk.agent, now.monotonic_s, self._dice.random())
-        keys: dict[str, object] = {"agent": talk.name.id, "site": talk.name.site, "address": talk.address}
-        return [
-            commands.Notify(AgentFound(talk.name.id, talk.name.site, talk.address)),
-            commands.Log("agent.found", "info", keys),
-        ]
+        since_s = self._away_since_s
+        away = not self.settings.is_own_site(talk.name)
+        self._away_since_s = (now.monotonic_s if since_s is None else since_s) if away else None
+        return telling.found(talk, self.settings.site, None if since_s is None else now.monotonic_s - since_s)
 
-    def _tell_compared(self, talk: Conversation, now: Now) -> Commands:
-        out: Commands = []
-        for done in talk.compared:
-            self.resynced += 1
-            out.append(commands.Notify(Resynced(done.sent, done.received, done.duration_s)))
-            keys = {"sent": done.sent, "received": done.received, "duration_s": round(done.duration_s, 3)}
-            out.append(commands.Log("resynced", "info", {"agent": talk.name.id, **keys}))
+    def _tell_compared(self, talk: Conversation) -> Commands:
+        self.resynced += len(talk.compared)
+        out = [command for done in talk.compared for command in telling.compared(talk.name, done)]
         talk.compared.clear()
         return out
 
     def _drained(self, link: int, now: Now) -> Commands:
-        talk = self.conversation
-        if talk is None or talk.link != link:
+        talk = self._talk(link)
+        if talk is None:
             return []
-        messages = talk.more(now)
-        out = self._sends(messages)
-        if messages:
+        out = _sends(talk, talk.more(now))
+        if out:
             out.append(commands.AwaitRoom(link))
-        return out + self._tell_compared(talk, now)
+        return out + self._tell_compared(talk)
 
     def _merged(self, merged: Merged) -> None:
         if merged.opened or merged.closed:
@@ -290,25 +303,19 @@ class Client:
     def _due(self, now: Now) -> Commands:
         """Everything whose time has come."""
         out: Commands = []
-        talk = self.conversation
-        if talk is not None:
-            if talk.liveness.suspect(now):
-                return self._give_up(Code.SILENT, "nothing was heard for too long", now)
-            if now.monotonic_s >= self._patience_s():
-                return self._give_up(Code.BUSY, "nobody has decided who serves", now)
-            out += self._sends(talk.due(now))
+        for talk in self._talks():
+            trouble = talk.trouble(now)
+            if trouble is not None:
+                return out + self._give_up(talk, *trouble, now)
+            out += _sends(talk, talk.due(now))
         if now.monotonic_s >= self._upkeep_due_s:
             out += self._upkeep(now)
         dial_s = self._failover.due_s
         if dial_s is not None and now.monotonic_s >= dial_s and not self._stopped:
             agent = self._failover.choose(now.monotonic_s)
-            out.append(commands.Dial(agent, self._failover.try_s(now.monotonic_s, self.settings.connect_timeout_s)))
+            timeout_s = self._failover.try_s(agent, now.monotonic_s, self.settings.connect_timeout_s)
+            out.append(commands.Dial(agent, timeout_s))
         return out
-
-    def _patience_s(self) -> float:
-        """Until when an agent may take to say that it serves."""
-        talk = self.conversation
-        return math.inf if talk is None or talk.asked else talk.opened_s + self.settings.undecided_after_s
 
     def _upkeep(self, now: Now) -> Commands:
         self._upkeep_due_s = now.monotonic_s + UPKEEP_S
@@ -316,21 +323,13 @@ class Client:
         self.cache.shown.look_after(now, now_ms)
         self.endings.look_after(now)
         self.cache.table.sweep(now_ms, SWEEP_PAGES)
-        if self.isolated and self.cache.answering:
-            self._keep_sessions(now, now_ms)
+        if self.isolated:
+            self.cache.keep_sessions(*self.isolated_since, now)
         talk = self.conversation
         if talk is None:
             self.cache.shown.questions.clear()
             return []
-        return self._sends(talk.questions() + talk.reports())
-
-    def _keep_sessions(self, now: Now, now_ms: int) -> None:
-        keep = self.settings.keep_sessions
-        if keep == "until-expiry":
-            return
-        since_s, since_ms = self.isolated_since
-        if now.monotonic_s - since_s >= (GONE_AFTER_S if keep == "drop" else keep):
-            self.cache.stop_answering(since_ms)
+        return _sends(talk, talk.questions() + talk.reports())
 
     def notice_pause(self, now: Now) -> None:
         """Draw a new epoch when this process has stood still: it may have been copied meanwhile."""
@@ -353,10 +352,12 @@ class Client:
     def _reconfigure(self, settings: Settings, now: Now) -> Commands:
         """Take over other settings. The link is made anew: it was proven with what may be dropped now."""
         assert (settings.site, settings.id) == (self.settings.site, self.settings.id), "identity needs a restart"
-        out = [] if self.conversation is None else self._leave(Code.SUPERSEDED, "reading the file again", now)
+        out: Commands = []
+        for talk in (self.scout, self.conversation):  # the scout first, which would take the other's place
+            out += [] if talk is None else self._leave(talk, Code.SUPERSEDED, "reading the file again", now)
         self.settings = settings
         self.cache.reconfigure(settings)
-        self._failover = Failover(settings.agents, settings.site)
+        self._failover = Failover(settings.agents, settings.site, settings.away_after_s)
         self._failover.start(now.monotonic_s)
         self._refusals.clear()
         self.last_refusal = ""
@@ -367,25 +368,19 @@ class Client:
         self._refusals.clear()
         self.last_refusal = ""
         if self.conversation is not None:
-            return self._sends(self.conversation.resync(now))
+            return _sends(self.conversation, self.conversation.resync(now))
         if self._failover.due_s is not None:
             self._failover.due_s = now.monotonic_s
         return self._due(now)
 
     def _stop(self) -> Commands:
         self._stopped = True
-        talk, self.conversation = self.conversation, None
         self.isolated = True
-        if talk is None:
-            return []
-        talk.abandon()
-        return [commands.Close(talk.link, Code.STOPPING, "leaving")]
-
-    def _sends(self, messages: list[Message]) -> Commands:
-        if self.conversation is None:
-            return []
-        link = self.conversation.link
-        return [commands.Send(link, message) for message in messages]
+        out: Commands = [commands.Close(talk.link, Code.STOPPING, "leaving") for talk in self._talks()]
+        if self.conversation is not None:
+            self.conversation.abandon()
+        self.conversation = self.scout = None
+        return out
 
     # -- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -398,3 +393,7 @@ class Client:
     def hurry(self) -> bool:
         """Whether what has just been put into the outbox should leave at once instead of at the end of the tick."""
         return self.conversation is not None and self.conversation.asked and not self.outbox.unacknowledged
+
+
+def _sends(talk: Conversation, messages: list[Message]) -> Commands:
+    return [commands.Send(talk.link, message) for message in messages]

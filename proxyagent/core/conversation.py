@@ -3,8 +3,9 @@
 Rules of this file:
 
 - The agent serves when its heartbeat says MASTER and it is sure of itself. Then: Follow, and the outbox again from 1.
-- Nothing is merged or sent before the master's time is known here, and none of a master whose time is more than
-  max_clock_offset from the one kept: `Refused` is raised for the owner, who closes the link and stays isolated.
+- Nothing is merged or sent before the master's time is known here, and none of a master whose time is too far from
+  the one kept (timekeeping.py): the owner closes the link and stays without it.
+- A link that only `waits`, since another one serves, is listened to: its agent's word is heard and answered, no more.
 - A cursor says what the copy has: it follows the log only once the copy is complete, that is after a replay or a
   finished comparison.
 - Digests are compared at each heartbeat while nothing of ours is under way; unequal for `unequal_after_s`, a
@@ -13,53 +14,27 @@ Rules of this file:
 Every method returns the messages to be sent, in order. RemoteProtocolError costs the link.
 """
 
+import math
 from collections.abc import Callable
-
-import attrs
 
 from protocol import codec, limits
 from protocol import messages as wire
 from protocol.comparison import Comparison, Way
-from protocol.errors import RemoteProtocolError
+from protocol.errors import Code, RemoteProtocolError
 from protocol.liveness import Liveness, Punctuality
 from protocol.messages import Message, Role
 from protocol.stamp import Now, OffsetEstimator
 from protocol.table import Merged
+from proxyagent.core import timekeeping
 from proxyagent.core.cache import Cache
-from proxyagent.core.settings import AgentName, Settings
+from proxyagent.core.progress import Compared, Progress
+from proxyagent.core.settings import Settings
 
 MINUTE_MS = 60_000
-
-COARSE_MS = 1_000
-"""How much a heartbeat's way here may add to the difference of clocks before a round trip is measured."""
 
 RETRY_S_MIN = 2.0
 RETRY_S_MAX = 60.0
 """Between two comparisons that digests asked for: the first soon, then ever later while they do not help."""
-
-
-class Refused(Exception):
-    """This proxy will not have this master; the text is for the operator."""
-
-
-@attrs.define
-class Progress:
-    """What outlives a link: how far the copy has got, and with whom it was compared when."""
-
-    log_id: int = 0
-    sequence: int = 0
-    complete: bool = False  # whether a full copy has ever been here
-    compared_ms: dict[AgentName, int] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class Compared:
-    """A comparison that this proxy opened is over."""
-
-    sent: int
-    received: int
-    duration_s: float
-    asked: bool
 
 
 class Conversation:
@@ -83,15 +58,17 @@ class Conversation:
         self.agent = agent
         self.name = settings.agents[agent]
         self.address = address
-        self.opened_s = now.monotonic_s
+        self.waits = False  # this link is only listened to: another one serves
+        self._undecided_since_s = now.monotonic_s
         self.heartbeat_due_s = now.monotonic_s
         self.liveness = Liveness(settings.suspect_after_s if own else settings.wan_suspect_after_s, punctuality)
         self.estimator = OffsetEstimator()
         self.asked = False  # to follow
         self.following = False
+        self._offer: wire.Heartbeat | None = None  # the last word of an agent that serves
+        self._offered_since_s = 0.0
         self.equal: bool | None = None
         self.equal_at_s = 0.0
-        self.round_s = 0.0
         self.compared: list[Compared] = []
         self._interval_s = settings.heartbeat_interval_s if own else settings.wan_heartbeat_interval_s
         self._settings: Settings = settings
@@ -116,7 +93,21 @@ class Conversation:
 
     @property
     def deadline(self) -> float:
-        return min(self.heartbeat_due_s, self.liveness.deadline)
+        return min(self.heartbeat_due_s, self.liveness.deadline, self._patience_s)
+
+    @property
+    def _patience_s(self) -> float:
+        """Until when the agent may take to say that it serves."""
+        decided = self.asked or (self.waits and self._offer is not None)
+        return math.inf if decided else self._undecided_since_s + self._settings.undecided_after_s
+
+    def trouble(self, now: Now) -> tuple[Code, str] | None:
+        """Why this link must be left, if it must."""
+        if self.liveness.suspect(now):
+            return Code.SILENT, "nothing was heard for too long"
+        if now.monotonic_s >= self._patience_s:
+            return Code.BUSY, "nobody has decided who serves"
+        return None
 
     def due(self, now: Now) -> list[Message]:
         """A heartbeat when it is time for one."""
@@ -205,7 +196,33 @@ class Conversation:
     def _heard(self, heartbeat: wire.Heartbeat, now: Now) -> list[Message]:
         self.estimator.heard(heartbeat, now)
         if heartbeat.role != Role.MASTER or heartbeat.unsure or heartbeat.cluster_ms is None:
+            if self._offer is not None and not self.asked:
+                self._offer, self._undecided_since_s = None, now.monotonic_s
             return []
+        if self._offer is None:
+            self._offered_since_s = now.monotonic_s
+        self._offer = heartbeat
+        if self.waits:
+            if not self._accept_any_time:
+                timekeeping.check(self._cache, self.estimator, now)
+            return []
+        return self._serve(heartbeat, now)
+
+    def step_in(self, now: Now) -> None:
+        """The link that served is gone, and this one, which was only listened to, takes its place."""
+        self.waits, self._undecided_since_s = False, now.monotonic_s
+
+    def served_s(self, now: Now) -> float:
+        """For how long the agent has said on this link that it serves; no time at all where it has not."""
+        return 0.0 if self._offer is None else now.monotonic_s - self._offered_since_s
+
+    def go_on(self, now: Now) -> list[Message]:
+        """Let the agent, which has said that it serves, serve this proxy. Raises Refused."""
+        assert self._offer is not None, "its agent serves"
+        return self._serve(self._offer, now)
+
+    def _serve(self, heartbeat: wire.Heartbeat, now: Now) -> list[Message]:
+        assert heartbeat.cluster_ms is not None, "a master keeps the time"
         if not self._keep_time(heartbeat.cluster_ms, now):
             return []
         if not self.asked:
@@ -216,24 +233,11 @@ class Conversation:
 
     def _keep_time(self, cluster_ms: int, now: Now) -> bool:
         """Follow the master's time; whether enough is known of it to go on."""
-        clock, sample = self._cache.clock, self.estimator.best
-        if sample is None or sample.cluster_ms is None:  # none yet, or the last is from before it served
-            away_ms = abs(cluster_ms - clock.now_ms(now))
-            return clock.is_set and away_ms <= self._settings.max_clock_offset_ms + COARSE_MS
-        if not clock.is_set:
-            self._cache.fix_times(clock.follow(sample, now))
-        elif clock.distance_ms(sample, now) > self._settings.max_clock_offset_ms:
-            if not self._accept_any_time:
-                raise Refused(
-                    f"its cluster time is {clock.distance_ms(sample, now) / 1000:.1f} s from the one kept here; "
-                    "set the clocks right, or accept it with: proxyagent send-sync-to-agent"
-                )
-            clock.accept(sample, now)
-            self._cache.shown.unsettle_all()
-        else:
-            clock.follow(sample, now)
-        self._accept_any_time = False
-        return True
+        any_time = self._accept_any_time
+        kept = timekeeping.follow(self._cache, self.estimator, cluster_ms, now, any_time=any_time)
+        if kept:
+            self._accept_any_time = False
+        return kept is not False
 
     def _ask(self) -> list[Message]:
         self.asked = True

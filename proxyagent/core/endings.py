@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from protocol.session import LoginId, Record, State
 from protocol.stamp import Now
 from protocol.table import Merged
+from protocol.wheel import Wheel
 from proxyagent.core.cache import Cache, LoggedIn
 from proxyagent.core.shown import deadline_ms, session_of
-from protocol.wheel import Wheel
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
 from proxyagent.session import END_REASONS, EndReason, Session
 

@@ -7,13 +7,17 @@ Rules of this file:
 - Waiting is full jitter: a uniform part of a window. The window is WINDOW_S_MIN at first and grows with the time
   without an agent up to WINDOW_S_MAX, so that a fallen master's proxies meet its slave soon after its promotion, and
   a long outage costs one try a second.
-- Agents of other sites are tried only when no own one has answered for AWAY_AFTER_S, with a window of AWAY_WINDOW_S.
-- While an agent of another site serves, the own ones are tried again and again with that same window.
+- Agents of other sites are tried only when no own one has answered for `away_after_s`: a refusal, a redirect and a
+  link are answers. Then each of them in turn, an own one after each; after the last of them AWAY_WINDOW_S passes.
+- While an agent of another site serves, the own ones are tried again and again, HOME_WINDOW_S apart.
 - A host that is down answers nothing at all, and would cost a whole connect_timeout. So, where the site has another
-  agent, a try may take QUICK_S at most for the first AWAY_AFTER_S without an agent; then slow networks get their turn.
+  agent, a try may take QUICK_S at most for the first QUICK_FOR_S without an agent; then slow networks get their turn.
+- One dial at a time.
 
 Chance is a number between 0 and 1 in the argument `jitter`. Source: DESIGN section 4, Proxies.
 """
+
+import math
 
 from protocol import limits
 from proxyagent.core.settings import AgentName
@@ -22,59 +26,86 @@ WINDOW_S_MIN = 0.1
 WINDOW_S_MAX = 1.0
 AWAY_AFTER_S = 5.0
 AWAY_WINDOW_S = 5.0
+HOME_WINDOW_S = 2.0
 QUICK_S = 1.0
+QUICK_FOR_S = 5.0
 
 
 class Failover:
     """The order of dialling of one proxy. `due_s` is when to dial next, or None while a dial or a link is there."""
 
-    def __init__(self, agents: tuple[AgentName, ...], site: str) -> None:
+    def __init__(self, agents: tuple[AgentName, ...], site: str, away_after_s: float = AWAY_AFTER_S) -> None:
         assert agents, "a proxy without any agent has nothing to fail over to"
         self._agents = agents
         self._own = [place for place, agent in enumerate(agents) if agent.site == site]
         self._away = [place for place, agent in enumerate(agents) if agent.site != site]
+        self._away_after_s = away_after_s
         self._turn = 0  # how many own agents have been tried, counted for ever
         self._away_turn = 0
+        self._away_last = False  # whether the last try was of another site's agent
+        self._away_due_s = -math.inf
         self._next: int | None = None  # whom a redirect named
         self._redirects = 0
         self._alone_since_s: float | None = None
-        self._away_due_s = 0.0
+        self._unheard_since_s: float | None = None  # since when no own agent has answered
         self._served_away = False
+        self._dialling = False
         self.due_s: float | None = None
 
     def start(self, now_s: float) -> None:
-        """Nobody has been tried yet, or the link is lost: try at once."""
+        """Nobody has been tried yet, or the link that served is lost: try at once."""
+        self._served_away = False
+        self._note_alone(now_s)
+        self.due_s = None if self._dialling else now_s
+
+    def stepped_in(self, now_s: float) -> None:
+        """The link that served is gone, and one with an own agent takes its place: nobody is dialled."""
         self._served_away = False
         self._alone_since_s = now_s
-        self.due_s = now_s
+        self.due_s = None
 
     def choose(self, now_s: float) -> int:
         """The agent to dial now, as its place; `due_s` is None until the dial has ended."""
-        self.due_s = None
+        self.due_s, self._dialling = None, True
         if self._next is not None:
             chosen, self._next = self._next, None
             return chosen
-        if not self._own or (self._away and self._own_silent(now_s) and now_s >= self._away_due_s):
-            self._away_due_s = now_s + AWAY_WINDOW_S
+        self._away_last = self._goes_away(now_s)
+        if self._away_last:
             self._away_turn += 1
             return self._away[(self._away_turn - 1) % len(self._away)]
         chosen = self._own[self._turn % len(self._own)]
         self._turn += 1
         return chosen
 
-    def try_s(self, now_s: float, connect_timeout_s: float) -> float:
-        """How long the dial that begins now may take."""
-        quick = len(self._own) > 1 and self._alone_since_s is not None and not self._own_silent(now_s)
+    def try_s(self, agent: int, now_s: float, connect_timeout_s: float) -> float:
+        """How long the dial of `agent` that begins now may take."""
+        since_s = self._alone_since_s
+        early = since_s is not None and now_s - since_s < QUICK_FOR_S
+        quick = early and agent in self._own and len(self._own) > 1
         return min(QUICK_S, connect_timeout_s) if quick else connect_timeout_s
 
+    def answered(self, agent: int) -> None:
+        """`agent` lives: a dial has become a link, or was refused."""
+        if agent in self._own:
+            self._unheard_since_s = None
+
+    def opened(self, agent: int) -> None:
+        """The dial has become a link."""
+        self.due_s, self._dialling = None, False
+        self.answered(agent)
+
     def failed(self, now_s: float, jitter: float) -> None:
-        """The dial has ended without a link that serves."""
+        """The dial, or the link that it became, has ended without an agent that serves."""
+        self._dialling = False
         self._redirects = 0
         if self._served_away:
-            self.due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2)
+            self._note_unheard(now_s)
+            self._look_homeward(now_s, jitter)
             return
-        if self._alone_since_s is None:
-            self._alone_since_s = now_s
+        self._note_alone(now_s)
+        if self._away_last and self._away_turn % len(self._away) == 0:
+            self._away_due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2)
         self.due_s = now_s + jitter * self._window_s(now_s)
 
     def redirected(self, agent: int, site: str, elsewhere: str, now_s: float, jitter: float) -> None:
@@ -84,21 +115,42 @@ class Failover:
         if not named or self._redirects > limits.REDIRECTS_MAX:
             self.failed(now_s, jitter)
             return
-        if self._alone_since_s is None:
-            self._alone_since_s = now_s
+        self._dialling = False
+        if not self._served_away:
+            self._note_alone(now_s)
         self._next, self.due_s = named[0], now_s
 
     def served(self, agent: int, now_s: float, jitter: float) -> None:
         """`agent` serves this proxy now."""
         self._redirects = 0
         self._alone_since_s = None
+        self._away_due_s = -math.inf
+        self._away_last = False
         self._served_away = agent in self._away and bool(self._own)
         if agent in self._own:
             self._turn = self._own.index(agent) + 1  # when it is lost, the other one is tried first
-        self.due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2) if self._served_away else None
+        self.due_s = None
+        if self._served_away:
+            self._look_homeward(now_s, jitter)
 
-    def _own_silent(self, now_s: float) -> bool:
-        return self._alone_since_s is not None and now_s - self._alone_since_s >= AWAY_AFTER_S
+    def _look_homeward(self, now_s: float, jitter: float) -> None:
+        self.due_s = now_s + HOME_WINDOW_S * (0.5 + jitter / 2)
+
+    def _goes_away(self, now_s: float) -> bool:
+        """Whether an agent of another site is to be tried now."""
+        if not self._own or not self._away or self._served_away:
+            return not self._own
+        unheard_s = 0.0 if self._unheard_since_s is None else now_s - self._unheard_since_s
+        return unheard_s >= self._away_after_s and now_s >= self._away_due_s and not self._away_last
+
+    def _note_alone(self, now_s: float) -> None:
+        if self._alone_since_s is None:
+            self._alone_since_s = now_s
+        self._note_unheard(now_s)
+
+    def _note_unheard(self, now_s: float) -> None:
+        if self._unheard_since_s is None:
+            self._unheard_since_s = now_s
 
     def _window_s(self, now_s: float) -> float:
         if not self._own:

@@ -30,7 +30,8 @@ class AgentName:
 class Settings:
     """One proxy's settings; durations in seconds unless the name says otherwise.
 
-    `agents` stand in the order in which they are tried: those of the own site first. `digest_key` is the key under
+    `agents` stand in the order in which they are tried: those of the own site first, then those of other sites that
+    may stand in for it. `digest_key` is the key under
     which tables are compared and `digest_key_id` its name on the wire; neither is ever printed. `code_keys` are the
     keys of one-time codes by the ids of the secret's lines, the newest first.
     """
@@ -47,6 +48,8 @@ class Settings:
     key_scope: Literal["all", "site"] = "all"
     user_names: Literal["exact", "lower"] = "exact"
     connect_timeout_s: float = 3.0
+    away_after_s: float = 5.0
+    return_after_s: float = 10.0
     heartbeat_interval_s: float = 0.2
     suspect_after_s: float = 1.0
     wan_heartbeat_interval_s: float = 1.0

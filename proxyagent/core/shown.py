@@ -20,8 +20,8 @@ from collections.abc import Collection
 from protocol.session import LoginId, Origin, Record, State
 from protocol.stamp import Now
 from protocol.table import Table
-from proxyagent.core.outbox import Outbox
 from protocol.wheel import Wheel
+from proxyagent.core.outbox import Outbox
 from proxyagent.session import Session
 
 TOUCH_INTERVAL_S_MIN = 5.0

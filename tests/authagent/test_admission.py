@@ -27,6 +27,14 @@ host = "10.1.0.0/24"
 id = "named"
 site = "lan1"
 host = "proxy.example"
+[[authagent]]
+id = 1
+site = "lan3"
+host = "10.3.0.11"
+[[proxyagent]]
+id = "nginx-*"
+site = "lan3"
+host = "10.3.0.0/24"
 """,
     "f",
 )
@@ -69,6 +77,15 @@ def test_listed_nodes_are_let_in() -> None:
 def test_a_node_may_speak_only_for_itself(kind: str, id: str, address: str, site: str, code: Code) -> None:
     """Each refusal has its own code."""
     assert verdict(kind, id, address, site) == code
+
+
+def test_a_proxy_of_another_site_is_let_in_where_the_file_lists_it() -> None:
+    """With its own site's entries: id, pattern and address; a site without agents is none that others know."""
+    assert verdict("proxy", "nginx-1", "10.3.0.7", "lan3") is None
+    assert verdict("proxy", "nginx-1", "10.1.0.7", "lan3") == Code.UNLISTED
+    assert verdict("proxy", "squid-7", "10.3.0.7", "lan3") == Code.UNLISTED
+    refusal = judge(hello("proxy", "new", "lan3"), "10.3.0.7", FILE, "lan1", "1")
+    assert refusal is not None and 'add [[proxyagent]] id = "new", site = "lan3" to the file' in refusal.text
 
 
 def test_who_only_asks_may_ask_as_anybody_listed_or_as_nobody() -> None:

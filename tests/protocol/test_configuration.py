@@ -144,6 +144,13 @@ def test_two_agents_cannot_share_an_address() -> None:
     assert "agent 2 of site a has the address h:9023 of agent 1" in mistakes(text)["[[authagent]] port"]
 
 
+def test_only_sites_with_agents_can_stand_in() -> None:
+    """Any of the file, the own one too, so that the list can be the same everywhere; else the nearest is named."""
+    found = mistakes(PAIR + '[failover]\nother_sites = ["lan1", "lan11"]\n')
+    assert found == {"[failover] other_sites": '"lan11" has no [[authagent]]; did you mean lan1?'}
+    assert parse(PAIR + '[failover]\nother_sites = ["lan1"]\n', "").failover.other_sites == ("lan1",)
+
+
 @pytest.mark.parametrize("where", ['host = "10.1.0.11"', 'host = "::1"\nwan_host = "10.1.0.11"',
                                    'host = "::1"\nlisten = ["[::]:9023"]'])  # fmt: skip
 def test_tls_off_is_for_loopback_only(where: str) -> None:

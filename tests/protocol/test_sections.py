@@ -45,6 +45,10 @@ suspect_after = "1s"
 max_clock_offset = "2s"
 wan_heartbeat_interval = "1s"
 wan_suspect_after = "5s"
+[failover]
+other_sites = []
+after = "5s"
+return_after = "10s"
 [limits]
 sessions = 1_000_000
 connections = 2_000

@@ -33,6 +33,16 @@ def test_only_own_agents_are_dialled(file: Path) -> None:
     assert len(site.hosts) == 2
 
 
+def test_other_sites_are_dialled_where_the_file_says_so(file: Path) -> None:
+    """After the own agents, at their wan_host, in the order in which the sites are named; with the file's times."""
+    text = file.read_text().replace("[[proxyagent]]", _REMOTE + "[[proxyagent]]")
+    file.write_text(text + '[failover]\nother_sites = ["lan1", "lan2"]\nafter = "2s"\nreturn_after = "3s"\n')
+    site = made(file)
+    assert site.settings.agents == (AgentName("lan1", "1"), AgentName("lan1", "2"), AgentName("lan2", "1"))
+    assert site.hosts[2] == "203.0.113.7:9023"
+    assert (site.settings.away_after_s, site.settings.return_after_s) == (2.0, 3.0)
+
+
 _REMOTE = '[[authagent]]\nid = 1\nsite = "lan2"\nhost = "10.2.0.11"\nwan_host = "203.0.113.7"\n'
 
 

@@ -25,6 +25,8 @@ CLOCK_BOUNDS_MS = (0, 50, 400, 800)
 WAN_SEEDS = 10_000_000
 """From this seed on every run has several sites; of the others one in eight."""
 
+STAND_IN_SHARE = 0.6
+
 PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)
 """Nobody minds a proxy's clock."""
 
@@ -60,6 +62,8 @@ class Options:
     wan_fault_every_s: float = 0.0
     wan_faults: tuple[tuple[str, float], ...] = ()
     """Between sites; none where there is one."""
+    stand_in: bool = False
+    """Whether agents of other sites serve a proxy whose own are all out of reach."""
 
     @property
     def linked(self) -> bool:
@@ -126,8 +130,10 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
 
 def _between_sites(drawn: Options, dice: random.Random) -> Options:
     on = [kind for kind in WAN_FAULTS if dice.random() < 0.55] or [dice.choice(list(WAN_FAULTS))]
+    apart = random.Random(f"{drawn.seed}/stand_in")  # dice of its own: other options stay as they were
     return attrs.evolve(
         drawn,
+        stand_in=apart.random() < STAND_IN_SHARE,
         wan_delay_s=dice.choice((0.004, 0.03, 0.15)),
         wan_fault_every_s=dice.choice((3.0, 10.0, 30.0)),
         wan_faults=tuple((kind, dice.choice((0.5, 1.0, 3.0))) for kind in on),

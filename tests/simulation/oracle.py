@@ -242,6 +242,12 @@ class Oracle:
                 if now_s < life.expires_s - self.doubt_s and states.get(life.login_id, 0) < least:
                     raise Broken("false", f"{life} is acknowledged, and {agent.name}, which counted, has not stored it")
 
+    def went_away(self, proxy: ProxyProcess, unheard_s: float) -> None:
+        """An agent of another site serves a proxy: none of its own has answered it for as long as was set."""
+        self.checks["away"] += 1
+        if unheard_s < 0.99 * proxy.settings.away_after_s:
+            raise Broken("away", f"{proxy.name} is served elsewhere {unheard_s:.1f} s after its own agents answered")
+
     # -- agents --------------------------------------------------------------------------------------------------
 
     def started(self, process: Process) -> None:

@@ -7,6 +7,8 @@ when nothing is under way.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import attrs
+
 from protocol.errors import Code
 from protocol.messages import Message
 from protocol.session import LoginId
@@ -15,7 +17,8 @@ from proxyagent.core import commands as do
 from proxyagent.core import events as on
 from proxyagent.core.client import Client
 from proxyagent.core.outbox import Level
-from proxyagent.core.settings import Settings
+from proxyagent.core.settings import AgentName, Settings
+from proxyagent.notices import AgentFound
 from proxyagent.session import Ended, Session
 from tests.simulation.agents import AgentProcess
 from tests.simulation.clocks import Clock
@@ -38,12 +41,27 @@ class ProxyProcess(Process):
         self.settings = settings
         self.agents = agents
         self.client: Client
+        self._own_heard_s = 0.0  # when an agent of its own site answered last, or its link ended
+        self._away = False
+
+    def may_go_to(self, others: Sequence[AgentProcess]) -> None:
+        """Agents of other sites stand in for its own: [failover] other_sites. Before the first start."""
+        self.agents = [*self.agents, *others]
+        names = tuple(AgentName(agent.site, agent.id) for agent in self.agents)
+        self.settings = attrs.evolve(self.settings, agents=names)
+
+    @property
+    def at_home(self) -> bool:
+        """Whether an agent of its own site serves it, and no other link is there."""
+        talk = self.client.conversation
+        return talk is not None and talk.name.site == self.site and self.client.scout is None
 
     def start(self) -> None:
         """Begin with an empty copy."""
         if self.running:
             return
         self.begin()
+        self._own_heard_s, self._away = self.loop.now_s, False
         self.client = Client(self.settings, self.dice, self.now())
         self.world.oracle.started(self)
         self.step(on.Started())
@@ -124,6 +142,7 @@ class ProxyProcess(Process):
     def linked(self, wire: Wire) -> None:
         listener = wire.listener
         assert isinstance(listener, AgentProcess), "a proxy links to agents only"
+        self._heard(listener)
         self.step(on.LinkOpened(wire.number, self.agents.index(listener), listener.name))
 
     def arrived(self, wire: Wire, messages: tuple[Message, ...]) -> None:
@@ -131,11 +150,18 @@ class ProxyProcess(Process):
         self.world.oracle.heard(self, wire, messages)
 
     def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
+        self._heard(wire.other(self))
         self.step(on.LinkClosed(wire.number, end.code, end.text, end.elsewhere))
 
     def dial_failed(self, whom: Process, refused: Code | None, text: str, proven_dead: bool) -> None:
         assert isinstance(whom, AgentProcess), "a proxy dials agents only"
+        if refused is not None:
+            self._heard(whom)
         self.step(on.DialFailed(self.agents.index(whom), refused, text))
+
+    def _heard(self, whom: Process | None) -> None:
+        if whom is not None and whom.site == self.site:
+            self._own_heard_s = self.loop.now_s
 
     def drained(self, number: int) -> None:
         self.step(on.LinkDrained(number))
@@ -147,8 +173,13 @@ class ProxyProcess(Process):
             case do.Dial(agent, timeout_s):
                 self.world.network.dial(self, self.agents[agent], timeout_s)
             case do.Close(link, code, text):
+                self._heard(self.world.network.peer(link, self))
                 self.world.network.close(link, self, End(code, text))
             case do.AwaitRoom(link):
                 self.world.network.room(link, self)
+            case do.Notify(AgentFound(site=site)):
+                was_away, self._away = self._away, site != self.site
+                if self._away and not was_away:  # from one agent elsewhere to the next it may go at once
+                    self.world.oracle.went_away(self, self.loop.now_s - self._own_heard_s)
             case do.Notify() | do.Log() | do.WakeWaiters():
                 pass

@@ -17,8 +17,9 @@ import attrs
 from tests.simulation.faults import FAULTS, WAN_FAULTS, Cast, Step
 from tests.simulation.lives import Broken
 from tests.simulation.options import Options, draw
+from tests.simulation.site_faults import SITE_FAULTS
 from tests.simulation.speech import remembered_payloads
-from tests.simulation.verdict import SETTLED_WITHIN_S, TOLD_WITHIN_S, Verdict
+from tests.simulation.verdict import TOLD_WITHIN_S, Verdict
 from tests.simulation.world import World, key_of, user_of
 
 ASK_EVERY_S = 0.1
@@ -60,6 +61,8 @@ def schedule(options: Options) -> list[Step]:
             steps += _round(options, cast, number * round_s, (number + 1) * round_s)
     if options.linked:
         steps += _between_sites(options, dice)
+    if options.stand_in:
+        steps += _without_agents(options)
     return sorted(steps, key=lambda step: step.at_s)
 
 
@@ -76,6 +79,21 @@ def _between_sites(options: Options, dice: random.Random) -> Iterator[Step]:
         steps = [attrs.evolve(step, fault=kind if n == 0 else "") for n, step in enumerate(happening)]
         yield from (step for step in steps if step.at_s < ends_s)
         at_s += dice.expovariate(1 / options.wan_fault_every_s)
+
+
+def _without_agents(options: Options) -> Iterator[Step]:
+    """Faults that leave a site's proxies without its agents, all through the run."""
+    dice = random.Random(f"{options.seed}/stand_in")
+    every_s = dice.choice((20.0, 40.0, 80.0))
+    round_s = options.duration_s / options.rounds
+    at_s = dice.expovariate(1 / every_s)
+    while at_s < options.duration_s:
+        ends_s = (at_s // round_s + 1) * round_s
+        kind = dice.choice(list(SITE_FAULTS))
+        happening = SITE_FAULTS[kind](Cast(dice, *dice.choice(options.names), options.clock_bound_ms), at_s)
+        steps = [attrs.evolve(step, fault=kind if n == 0 else "") for n, step in enumerate(happening)]
+        yield from (step for step in steps if step.at_s < ends_s)
+        at_s += dice.expovariate(1 / every_s)
 
 
 def _round(options: Options, cast: Cast, begins_s: float, ends_s: float) -> list[Step]:
@@ -168,7 +186,7 @@ class Run:
         self._wait(self._awake, AWAKE_WITHIN_S, "split")
         self.world.heal()
         healed_s = loop.now_s
-        while not self._right(healed_s + SETTLED_WITHIN_S * slow):
+        while not self._right(healed_s + verdict.settled_within_s * slow):
             pass
         verdict.judge(loop.now_s)
         self._try_out()

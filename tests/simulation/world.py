@@ -31,6 +31,11 @@ OUTBOX_EVENTS_MAX = (100_000, 100_000, 100_000, 12)
 """The last is soon full: then comparisons must carry what was in it."""
 
 
+AWAY_AFTER_BEATS = 25
+RETURN_AFTER_BEATS = 50
+"""The defaults of [failover], at the usual heartbeat."""
+
+
 class World:
     """Everybody, and the network between them."""
 
@@ -46,16 +51,20 @@ class World:
         delays_s = options.delay_s, options.wan_delay_s
         self.network = Network(self.loop, self.seed, delays_s, options.jitter_s, speech)
         self._dice = random.Random(f"{self.seed}/world")
-        sites = [self._site(agents, proxies) for agents, proxies in options.names]
-        agents = [agent for site in sites for agent in site.agents]
-        self.oracle.watch(Site(agents, [proxy for site in sites for proxy in site.proxies]))
+        proxies: list[ProxyProcess] = []
+        for agent_names, proxy_names in options.names:
+            agents = self._pair(agent_names)
+            proxies += [self._proxy(agents[0].site, each, agents) for each in proxy_names]
+        everywhere = [each for each in self.processes.values() if isinstance(each, AgentProcess)]
+        for proxy in proxies if options.stand_in else ():
+            proxy.may_go_to([agent for agent in everywhere if agent.site != proxy.site])
+        self.oracle.watch(Site(everywhere, proxies))
 
-    def _site(self, agent_names: list[str], proxy_names: list[str]) -> Site:
-        name = agent_names[0][:2]
-        agents = [self._agent(name, each, n, len(agent_names)) for n, each in enumerate(agent_names, 1)]
+    def _pair(self, names: list[str]) -> list[AgentProcess]:
+        agents = [self._agent(names[0][:2], each, n, len(names)) for n, each in enumerate(names, 1)]
         if len(agents) == 2:
             agents[0].partner, agents[1].partner = agents[1], agents[0]
-        return Site(agents, [self._proxy(name, each, agents) for each in proxy_names])
+        return agents
 
     def _agent(self, site: str, name: str, id: int, agents: int) -> AgentProcess:
         options = self.options
@@ -89,6 +98,10 @@ class World:
             max_lifetime_ms=1000 * options.lifetime_s,
             heartbeat_interval_s=options.heartbeat_s,
             suspect_after_s=5 * options.heartbeat_s,
+            wan_heartbeat_interval_s=5 * options.heartbeat_s,
+            wan_suspect_after_s=25 * options.heartbeat_s,
+            away_after_s=AWAY_AFTER_BEATS * options.heartbeat_s,
+            return_after_s=RETURN_AFTER_BEATS * options.heartbeat_s,
             outbox_events_max=self._dice.choice(OUTBOX_EVENTS_MAX),
         )
         return ProxyProcess(self, name, settings, self._clock(options.proxy_clock_ms), agents)

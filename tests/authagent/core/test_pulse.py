@@ -3,6 +3,7 @@
 import itertools
 import random
 
+import attrs
 import pytest
 
 from authagent.core.commands import Command, Send
@@ -129,6 +130,16 @@ def test_many_busy_followers_hear_every_fifth_heartbeat() -> None:
     assert {later - earlier for link in spared for earlier, later in itertools.pairwise(beats[link])} == {5}
     assert len({beats[link][0] for link in spared}) == 5
     assert len(beats[PARTNER_LINK]) == len(beats[count + 1]) == 20
+
+
+def test_a_proxy_of_another_site_hears_as_seldom_as_its_site_would() -> None:
+    """One of five beats crosses the WAN; a proxy of this site hears each."""
+    pulse = _pulse()
+    for peer in (make_peer(1, "p1"), attrs.evolve(make_peer(2, "p2"), site="lan2", away=True)):
+        _enter(pulse, peer)
+    said = [command for tick in range(20) for command in pulse.tick(now(tick / 5))]
+    beats = [command.links[0] for command in said if isinstance(command, Send)]
+    assert (beats.count(1), beats.count(2)) == (20, 4)
 
 
 def test_quiet_followers_hear_every_heartbeat_however_many() -> None:

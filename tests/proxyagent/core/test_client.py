@@ -6,8 +6,8 @@ from protocol import messages as wire
 from protocol.errors import Code
 from protocol.messages import Role
 from proxyagent.core import commands, events
-from proxyagent.core.client import GONE_AFTER_S
-from proxyagent.core.failover import AWAY_AFTER_S, QUICK_S, WINDOW_S_MAX
+from proxyagent.core.cache import GONE_AFTER_S
+from proxyagent.core.failover import QUICK_FOR_S, QUICK_S, WINDOW_S_MAX
 from proxyagent.notices import AgentFound, AgentLost, AgentRefused
 from tests.proxyagent.core.bench import PAIR, Bench
 
@@ -50,7 +50,7 @@ def test_a_silent_host_is_left_soon_where_there_is_another_agent() -> None:
     bench.step(events.DialFailed(0, None, "timed out"))
     (second,) = [each for each in bench.run_s(0.2) if isinstance(each, commands.Dial)]
     assert (second.agent, second.timeout_s) == (1, QUICK_S)
-    bench.pass_s(AWAY_AFTER_S)
+    bench.pass_s(QUICK_FOR_S)
     bench.step(events.DialFailed(1, None, "timed out"))
     (late,) = [each for each in bench.run_s(WINDOW_S_MAX + 0.1) if isinstance(each, commands.Dial)]
     assert late.timeout_s == bench.client.settings.connect_timeout_s > QUICK_S
@@ -229,22 +229,6 @@ def test_leaving_says_farewell() -> None:
     bench.step(events.StopAsked())
     assert [each.code for each in bench.all(commands.Close)] == [Code.STOPPING]
     assert not bench.close()
-
-
-def test_an_agent_of_the_own_site_takes_over_from_a_remote_one() -> None:
-    """A proxy served by another site is moved as soon as one of its own agents answers."""
-    from proxyagent.core.settings import AgentName
-
-    agents = (AgentName("lan1", "1"), AgentName("lan2", "1"))
-    bench = started(agents=agents)
-    bench.serve(1)
-    assert bench.client.conversation is not None
-    assert bench.client.conversation.name.site == "lan2"
-    bench.open(0)
-    assert [each.code for each in bench.all(commands.Close)] == [Code.SUPERSEDED]
-    bench.hear(bench.heartbeat())
-    bench.hear(wire.Following(9, 0, False))
-    assert bench.client.conversation.name.site == "lan1"
 
 
 def test_other_settings_make_the_link_anew() -> None:

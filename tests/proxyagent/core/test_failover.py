@@ -1,11 +1,20 @@
 """Whom a proxy dials next, and when."""
 
 from protocol import limits
-from proxyagent.core.failover import AWAY_AFTER_S, AWAY_WINDOW_S, QUICK_S, WINDOW_S_MAX, WINDOW_S_MIN, Failover
+from proxyagent.core.failover import (
+    AWAY_AFTER_S,
+    AWAY_WINDOW_S,
+    HOME_WINDOW_S,
+    QUICK_FOR_S,
+    QUICK_S,
+    WINDOW_S_MAX,
+    WINDOW_S_MIN,
+    Failover,
+)
 from proxyagent.core.settings import AgentName
 
 OWN = (AgentName("lan1", "1"), AgentName("lan1", "2"))
-AWAY = AgentName("lan2", "1")
+AWAY = (AgentName("lan2", "1"), AgentName("lan2", "2"))
 
 
 def test_own_agents_are_tried_in_order_and_at_once() -> None:
@@ -20,15 +29,16 @@ def test_own_agents_are_tried_in_order_and_at_once() -> None:
 
 
 def test_the_first_tries_of_a_pair_are_quick() -> None:
-    """A try may take a second where another agent can be tried instead, and never more than it is given."""
+    """A try may take a second where another own agent can be tried instead, and never more than it is given."""
     failover = Failover(OWN, "lan1")
     failover.start(10.0)
-    assert failover.try_s(10.0, 3.0) == QUICK_S
-    assert failover.try_s(10.0, 0.3) == 0.3
-    assert failover.try_s(10.0 + AWAY_AFTER_S, 3.0) == 3.0
-    lone = Failover((OWN[0], AWAY), "lan1")
+    assert failover.try_s(0, 10.0, 3.0) == QUICK_S
+    assert failover.try_s(1, 10.0, 0.3) == 0.3
+    assert failover.try_s(0, 10.0 + QUICK_FOR_S, 3.0) == 3.0
+    lone = Failover((OWN[0], *AWAY), "lan1", 1.0)
     lone.start(10.0)
-    assert lone.try_s(10.0, 3.0) == 3.0
+    assert lone.try_s(0, 10.0, 3.0) == 3.0
+    assert Failover((*OWN, *AWAY), "lan1").try_s(2, 10.0, 3.0) == 3.0
 
 
 def test_waiting_is_full_jitter_in_a_growing_window() -> None:
@@ -68,27 +78,82 @@ def test_a_redirect_to_nobody_known_counts_as_a_failure() -> None:
         assert failover.due_s == WINDOW_S_MIN
 
 
+def tried(failover: Failover, now_s: float) -> int:
+    """Whom a dial is made to now that comes to nothing; as little jitter as there can be."""
+    chosen = failover.choose(now_s)
+    failover.failed(now_s, 0.0)
+    return chosen
+
+
 def test_other_sites_come_after_own_silence() -> None:
-    """An agent of another site is dialled only when no own one has answered for a while, and then seldom."""
-    failover = Failover((*OWN, AWAY), "lan1")
+    """Agents of another site are dialled only when no own one has answered for a while: each once, own ones between."""
+    failover = Failover((*OWN, *AWAY), "lan1")
     failover.start(0.0)
-    assert {failover.choose(0.1) for _ in range(6)} == {0, 1}
-    assert failover.choose(AWAY_AFTER_S) == 2
-    assert {failover.choose(AWAY_AFTER_S + 1) for _ in range(4)} == {0, 1}
-    assert failover.choose(AWAY_AFTER_S + AWAY_WINDOW_S) == 2
+    assert {tried(failover, 0.1) for _ in range(6)} == {0, 1}
+    assert {tried(failover, AWAY_AFTER_S - 0.01) for _ in range(3)} == {0, 1}
+    assert [tried(failover, AWAY_AFTER_S) for _ in range(4)] == [2, 1, 3, 0]
+    assert {tried(failover, AWAY_AFTER_S + AWAY_WINDOW_S / 2 - 0.1) for _ in range(4)} == {0, 1}
+    assert [tried(failover, AWAY_AFTER_S + AWAY_WINDOW_S / 2) for _ in range(3)] == [2, 1, 3]
+
+
+def test_whoever_answers_keeps_the_proxy_at_home() -> None:
+    """A refusal, a redirect and a link that ends later are answers: the silence begins anew after each."""
+    failover = Failover((*OWN, *AWAY), "lan1", 2.0)
+    failover.start(0.0)
+    failover.answered(failover.choose(1.9))
+    failover.failed(1.9, 0.0)
+    assert {tried(failover, 3.8) for _ in range(3)} == {0, 1}
+    failover.opened(failover.choose(3.8))
+    failover.failed(9.0, 0.0)  # it never served
+    assert {tried(failover, 10.9) for _ in range(3)} == {0, 1}
+    assert tried(failover, 11.0) == 2
+
+
+def test_a_redirect_away_is_followed() -> None:
+    """The slave of another site names its master, which is dialled at once."""
+    failover = Failover((*OWN, *AWAY), "lan1", 2.0)
+    failover.start(0.0)
+    assert failover.choose(2.0) == 2
+    failover.redirected(2, "lan2", "2", 2.0, 1.0)
+    assert (failover.due_s, failover.choose(2.0)) == (2.0, 3)
 
 
 def test_a_proxy_served_away_keeps_looking_for_its_own() -> None:
-    """While another site serves, the own agents are dialled again and again."""
-    failover = Failover((*OWN, AWAY), "lan1")
+    """While another site serves, the own agents are dialled again and again, and no other one."""
+    failover = Failover((*OWN, *AWAY), "lan1")
     failover.start(0.0)
     failover.served(2, 10.0, 0.0)
-    assert failover.due_s == 10.0 + AWAY_WINDOW_S / 2
-    assert failover.choose(12.5) in (0, 1)
-    failover.failed(12.5, 1.0)
-    assert failover.due_s == 12.5 + AWAY_WINDOW_S
+    assert failover.due_s == 10.0 + HOME_WINDOW_S / 2
+    assert failover.choose(11.0) in (0, 1)
+    failover.failed(11.0, 1.0)
+    assert failover.due_s == 11.0 + HOME_WINDOW_S
     failover.served(0, 20.0, 0.0)
     assert failover.due_s is None
+
+
+def test_when_another_site_is_lost_too_its_other_agent_is_next() -> None:
+    """The own agents have been silent all the while, so nothing is waited for."""
+    failover = Failover((*OWN, *AWAY), "lan1")
+    failover.start(0.0)
+    assert tried(failover, 5.0) == 2
+    assert tried(failover, 5.0) == 0
+    assert failover.choose(5.0) == 3
+    failover.opened(3)
+    failover.served(3, 5.0, 0.0)
+    failover.start(30.0)
+    assert (failover.due_s, failover.choose(30.0)) == (30.0, 2)
+
+
+def test_one_dial_at_a_time() -> None:
+    """A link that is lost while a dial is under way waits for its end."""
+    failover = Failover((*OWN, *AWAY), "lan1")
+    failover.start(0.0)
+    failover.served(2, 10.0, 0.0)
+    failover.choose(11.0)
+    failover.start(11.5)
+    assert failover.due_s is None
+    failover.failed(12.0, 0.0)
+    assert failover.due_s == 12.0
 
 
 def test_after_a_loss_the_other_agent_is_tried_first() -> None:
@@ -103,7 +168,7 @@ def test_after_a_loss_the_other_agent_is_tried_first() -> None:
 
 def test_a_site_without_own_agents_uses_the_others() -> None:
     """A proxy whose site has no agent dials those of another, with the wide window."""
-    failover = Failover((AWAY,), "lan1")
+    failover = Failover(AWAY, "lan1")
     failover.start(0.0)
     assert failover.choose(0.0) == 0
     failover.failed(0.0, 1.0)
