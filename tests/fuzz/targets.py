@@ -16,8 +16,9 @@ from typing import Any
 
 import attrs
 import msgpack
+import zstandard
 
-from protocol import acts, limits
+from protocol import acts, crossing, limits
 from protocol.codec import decode, decode_changes, encode, encode_changes
 from protocol.errors import RemoteProtocolError
 from protocol.framing import FrameReader, frame
@@ -99,6 +100,49 @@ class _Payloads:
         if not self._left:
             self._table.root(samples.NOW_MS // 60_000)
             self._table.sweep(samples.NOW_MS + 8 * 86_400_000, 1_000_000)
+
+
+_LOGIN = samples.CHANGES.logins[0]
+BATCH = [
+    PAYLOAD,
+    [[*_LOGIN.origin, 5, 3, [2, b"\x00\x07"], 3]],
+    [[*_LOGIN.origin, _LOGIN.sequences[0], 1, 0, 3]],
+    samples.NOW_MS,
+]
+"""What crosses between sites, before it is compressed."""
+
+
+def _make_batch(chance: random.Random) -> bytes:
+    """A batch with something wrong in it, well compressed or not."""
+    tree = inputs.wrong_somewhere(BATCH, chance)
+    if chance.random() < 0.3:
+        tree = inputs.wrong_somewhere(tree, chance)
+    raw = inputs.packed(tree, chance) if chance.random() < 0.95 else bytes(chance.randrange(1 << 20))
+    whole = zstandard.ZstdCompressor(level=1, write_content_size=chance.random() < 0.95).compress(raw)
+    return inputs.spoiled(whole, chance) if chance.random() < 0.3 else whole
+
+
+class _Batches:
+    """Batches go into a table, their outs filled up from it, as they do at the master of another site."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._table: Table
+
+    def __call__(self, data: bytes) -> None:
+        try:
+            batch = crossing.decode(data)
+        except RemoteProtocolError:
+            return
+        if not self._left:
+            self._left, self._table = FRESH, Table(digest_key=b"k" * 32, records_max=5_000)
+            self._table.merge(samples.CHANGES, samples.NOW_MS)
+        self._left -= 1
+        changes = crossing.expand(batch, self._table)
+        self._table.merge(changes, samples.NOW_MS)
+        assert not self._table.merge(changes, samples.NOW_MS).changed, "a merge that is repeated changes nothing"
+        again = [crossing.decode(payload) for payload in crossing.encode(batch)]
+        assert sum(map(len, again)) == len(batch), "what is let in can be sent on"
 
 
 def _make_stream(chance: random.Random) -> bytes:
@@ -254,8 +298,9 @@ def targets() -> dict[str, Target]:
     """Every target by its name."""
     stores = files.Stores()
     made = (
-        Target("message", 280, _make_message, _take_message),
-        Target("payload", 280, _make_payload, _Payloads()),
+        Target("message", 260, _make_message, _take_message),
+        Target("payload", 260, _make_payload, _Payloads()),
+        Target("batch", 40, _make_batch, _Batches()),
         Target("machine", 120, lambda chance: machines.make(TREES, chance), machines.Machines()),
         Target("stream", 200, _make_stream, _Links()),
         Target("handshake", 3, _make_handshake, _take_handshake),

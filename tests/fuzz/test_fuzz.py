@@ -13,8 +13,8 @@ from tests.fuzz.targets import Target, targets
 INPUTS = 30_000
 
 NAMES = (
-    "message", "payload", "machine", "stream", "handshake", "request", "question", "configuration", "secret", "row",
-    "store",
+    "message", "payload", "batch", "machine", "stream", "handshake", "request", "question", "configuration", "secret",
+    "row", "store",
 )  # fmt: skip
 
 
