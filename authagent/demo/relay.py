@@ -32,6 +32,7 @@ class Caller:
 
     kind: str
     id: str
+    site: str = attrs.field(default="", eq=False)  # of use where several sites play
 
 
 class Relay:
@@ -121,4 +122,4 @@ def _caller(first: bytes) -> Caller:
         hello = decode(frames[0]) if frames else None
     except RemoteProtocolError:
         hello = None
-    return Caller(hello.kind, hello.id) if isinstance(hello, Hello) else Caller("", "")
+    return Caller(hello.kind, hello.id, hello.site) if isinstance(hello, Hello) else Caller("", "")
