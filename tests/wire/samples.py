@@ -71,6 +71,7 @@ MESSAGES: tuple[Message, ...] = (
     messages.Follow(0, 0),
     messages.Following(1 << 63, 12, True),
     messages.Bulk(3, b"payload"),
+    messages.Crossing(9, b"batch"),
     messages.Compare(3, 29_833_333, b"SECR", b"8 bytes!", b"barriers", 10, 0, False, b"itemhash"),
     messages.Nodes(3, (b"", b"\x0f\x00"), bytes(256)),
     messages.Pages(3, (0, 4095), ("squid-1",), (9,), (0, 0), (0, 1), (b"\x01", b"\x02"), True),
