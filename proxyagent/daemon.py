@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 2.0
 """As long as open_proxy_agent waits for the first full copy."""
 
-DRAIN_TIMEOUT_S = 0.5
-"""For switches in front to hear that this process ends; they ask a few times a second."""
+DRAIN_TIMEOUT_S = 1.0
+"""For switches in front to hear that this process ends."""
 
 STATUS_S = 1.0
 """Between two looks at whether an agent serves, for the service manager's status line."""
@@ -188,8 +188,9 @@ class Daemon:
         """Give switches that ask a moment to hear that this proxy is leaving."""
         self._ask_to_drain(True)
         with trio.move_on_after(DRAIN_TIMEOUT_S):
-            for adapter in self._adapters:
-                await adapter.wait_drained()
+            async with trio.open_nursery() as nursery:
+                for adapter in self._adapters:
+                    nursery.start_soon(adapter.wait_drained)
 
     def _http_place(self) -> Place:
         certificate, key = map(self._setup.file, self._setup.configuration.http_certificate)

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import trustme
 
 from protocol.io.control_client import ask
 from protocol.key import key
+from proxyagent.integrations.haproxy.runtime import Runtime
 from tests.ports import free_ports
 from tests.proxyagent.integrations.haproxy.running import Haproxy, open_haproxy
 from tests.system.daemons import PATIENCE_S, Machine, open_machines
@@ -133,3 +135,52 @@ async def _survives(first: Machine, second: Machine, one: Web, two: Web) -> None
     first.daemon.start()
     await one.becomes(303)
     assert two.get().status == 303
+
+
+# -- as a switch ---------------------------------------------------------------------------------------------------
+
+SWITCH = """\
+global
+    stats socket {folder}/admin.sock mode 600 level admin
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 60s
+    timeout server 60s
+    timeout check 5s
+backend proxies
+    server one 127.0.0.1:{behind} check inter 50ms agent-check agent-port {check} agent-inter 50ms
+"""
+
+
+async def test_a_switch_hears_of_draining() -> None:
+    """`proxyagent drain` and its undoing reach a real HAProxy; a process that drains ends in order all the same."""
+    check, behind = free_ports(2)
+    with open_haproxy() as running, socket.create_server(("127.0.0.1", behind), backlog=1_000):
+        example = running.folder / "example.toml"  # without the Squid that is not here
+        lines = (EXAMPLES / "squid_farm" / "squid.toml").read_text()
+        agent_check = lines[lines.index("[haproxy]") :].replace(":9088", f"127.0.0.1:{check}")
+        example.write_text((EXAMPLES / "squid_farm" / "authagent.toml").read_text() + agent_check)
+        async with open_machines(example, ["squid-1"]) as machines:
+            running.start(SWITCH.format(folder=running.folder, behind=behind, check=check))
+            machine, runtime = machines["squid-1"], Runtime(running.socket)
+            await _becomes(runtime, "UP")
+            ask(machine.control, "drain")
+            await _becomes(runtime, "DRAIN (agent)")
+            ask(machine.control, "drain", undo=True)
+            await _becomes(runtime, "UP")
+            await machine.daemon.terminate(PATIENCE_S)
+            assert machine.daemon.returncode == 0
+
+
+async def _becomes(runtime: Runtime, status: str) -> None:
+    """Wait until HAProxy says so of its one server."""
+
+    async def right() -> object:
+        told: list[str] = []
+        await runtime._ask("show stat", told.append)
+        head, *rows = (line.split(",") for line in told)
+        found = [row[head.index("status")] for row in rows if row[:2] == ["proxies", "one"]]
+        return found == [status] or str(found)
+
+    await until(right, PATIENCE_S, f"the server is {status}")

@@ -32,6 +32,9 @@ CONNECTIONS_MAX = 64
 ASKED_LATELY_S = 5.0
 """Who has asked within this time will ask again soon; HAProxy's default interval is 2 s."""
 
+TELL_S = 0.8
+"""How long a process that ends goes on answering `drain`: HAProxys that ask a few times a second hear it."""
+
 PAUSE_S = 0.1
 """After the system refused another connection."""
 
@@ -58,18 +61,16 @@ class AgentCheck:
     listen: str
     _draining: bool = False
     _asked_s: float | None = None
-    _told: trio.Event = attrs.field(factory=trio.Event)
     _connections: int = 0
 
     def drain(self, wanted: bool) -> None:
         """Ask for no new users from now on, or for them again."""
         self._draining = wanted
-        self._told = trio.Event()
 
     async def wait_drained(self) -> None:
-        """Wait until a HAProxy has been told to drain. Returns at once where none has asked lately."""
+        """Wait until every HAProxy has asked again and was told. Returns at once where none has asked lately."""
         if self._asked_s is not None and trio.current_time() - self._asked_s < ASKED_LATELY_S:
-            await self._told.wait()
+            await trio.sleep(TELL_S)
 
     async def serve(self, agent: ProxyAgent, log: Log) -> None:
         """Answer until cancelled. Raises AdapterUnusable where `listen` cannot be had."""
@@ -107,8 +108,6 @@ class AgentCheck:
                     await stream.send_all(f"{line}\n".encode())
                     await stream.send_eof()
                     await stream.receive_some(1)  # HAProxy closes first, or the answer could be lost to a reset
-            if line == "drain":
-                self._told.set()
         except (trio.BrokenResourceError, OSError):
             pass  # it left; it will ask again
         finally:
