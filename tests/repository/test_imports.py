@@ -19,6 +19,7 @@ CONTROL_VERBS = [
     ("authagent", "sessions"),
     ("authagent", "logout", "10.0.0.1"),
     ("proxyagent", "status"),
+    ("proxyagent", "squid-session"),
     ("proxyagent", "lookup", "10.0.0.1"),
     ("proxyagent", "login", "10.0.0.1", "--user", "alice"),
     ("proxyagent", "send-sync-to-agent"),

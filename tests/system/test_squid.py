@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -14,11 +15,13 @@ import trio
 
 from authagent.demo.client import Restless, User
 from authagent.demo.page import serve_page
+from protocol.key import key
 from tests.components import SYSTEM_FOLDERS
 from tests.system.processes import until
-from tests.system.squids import PASSWORDS, PATIENCE_S, Farm, Machine, client_address, open_farm
+from tests.system.squid_files import COOKIE, PASSWORDS
+from tests.system.squids import PATIENCE_S, Farm, Machine, client_address, open_farm
 
-MISSING = [name for name in ("squid", "haproxy", "setpriv") if shutil.which(name, path=SYSTEM_FOLDERS) is None]
+MISSING = [name for name in ("squid", "haproxy", "setpriv", "curl") if shutil.which(name, path=SYSTEM_FOLDERS) is None]
 
 IDLE_TIMEOUT_S = 1_800.0
 """The default, which the example leaves as it is."""
@@ -89,7 +92,7 @@ async def test_one_login_is_enough_and_one_logout(folder: Path, web: Web) -> Non
         await farm.wait_known(alice.address, "alice")
         for machine in farm.machines:
             assert not await asked(alice, machine) and await asked(stranger, machine)
-        assert f"{alice.address} TCP_MISS/200" in (log := (two.folder / "access.log").read_text()) and " alice " in log
+        assert f"{alice.address} TCP_MISS/200" in two.access_log and " alice " in two.access_log
 
         one.squid.kill()
         assert not await asked(alice, two) and not await asked(alice, three)
@@ -180,7 +183,7 @@ _ICON = b"GET http://squid/squid-internal-static/icons/silk/image.png HTTP/1.0\r
 
 def _logged(machine: Machine) -> dict[str, str | None]:
     """Addresses in Squid's log, each with its user."""
-    words = [line.split() for line in (machine.folder / "access.log").read_text().splitlines()]
+    words = [line.split() for line in machine.access_log.splitlines()]
     return {each[2]: None if each[7] == "-" else each[7] for each in words if len(each) > 7}
 
 
@@ -279,9 +282,34 @@ def _proxy_of(farm: Farm, who: User) -> Machine:
     """The machine whose Squid has served somebody last."""
 
     def last(machine: Machine) -> float:
-        path = machine.folder / "access.log"
-        lines = path.read_text().splitlines() if machine.squid.running and path.exists() else []
-        times = [float(line.split()[0]) for line in lines if f" {who.address} " in line]
-        return max(times, default=0.0)
+        lines = machine.access_log.splitlines()
+        return max((float(line.split()[0]) for line in lines if f" {who.address} " in line), default=0.0)
 
     return max(farm.machines, key=last)
+
+
+async def test_a_user_may_be_known_by_a_cookie_too(folder: Path, web: Web) -> None:
+    """With `key = "both"` and the formats of docs/howto/squid.md: that cookie, from that address, and no other."""
+    async with open_farm(folder, key="both") as farm:
+        (machine,) = farm.machines
+        alice = user("alice")
+
+        async def ask(cookie: str, *words: str) -> int:
+            cookies = ["-H", f"Cookie: a=b; {COOKIE}={cookie}; c=d"] if cookie else []
+            asked = partial(_curl, machine.port, web.url, "--interface", alice.address, *cookies, *words)
+            return await trio.to_thread.run_sync(asked)
+
+        credentials = ["--proxy-user", f"alice:{alice.password}"]
+        assert await ask("", *credentials) == 407, "nothing to know her by"
+        assert await ask("Y29va2ll-_", *credentials) == 200
+        assert machine.user_of(key(alice.address, "Y29va2ll-_")) == "alice"
+        answers = [await ask(cookie) for cookie in ("Y29va2ll-_", "other", "", "-", "x" * 5_000)]
+        assert answers == [200, 407, 407, 407, 407]
+        machine.ask("logout", key=key(alice.address, "Y29va2ll-_"))
+        assert await ask("Y29va2ll-_") == 407
+
+
+def _curl(port: int, url: str, *words: str) -> int:
+    """The status of an answer through the proxy at this port."""
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-x", f"http://127.0.0.1:{port}", *words, url]
+    return int(subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False).stdout)

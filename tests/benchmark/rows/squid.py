@@ -22,7 +22,7 @@ from tests.benchmark.figures import Figure, failed, median
 from tests.benchmark.job import Bench
 from tests.components import SYSTEM_FOLDERS
 from tests.ports import free_ports
-from tests.system.squids import AS_PROXY
+from tests.system.squid_files import AS_PROXY
 
 WHAT = "squid with our helper, 32 clients"
 RATIO_MIN = 0.9
