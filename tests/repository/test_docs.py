@@ -72,7 +72,7 @@ def test_a_page_shows_the_file_that_the_tests_run(name: str, text: str) -> None:
     assert f"\n{text}" in "\n" + (tree.ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("proxy", ["nginx", "caddy", "traefik", "envoy"])
+@pytest.mark.parametrize("proxy", ["squid", "nginx", "caddy", "traefik", "envoy"])
 def test_a_proxys_page_shows_its_whole_example(proxy: str) -> None:
     """docs/howto/PROXY.md has every file of examples/PROXY, to the letter, so that the page alone is enough."""
     shown = dict(SHOWN.findall((tree.ROOT / "docs" / "howto" / f"{proxy}.md").read_text(encoding="utf-8")))
