@@ -4,6 +4,8 @@ Rules of this file:
 
 - Off loopback it is plain HTTP, too: what a front asks says who visits what. So a Unix socket is the ordinary door,
   and another machine's front belongs on a network of one's own.
+- The door is opened with the first full copy, or after FIRST_COPY_S without one: whoever is logged in is not sent to
+  log in because a process was started anew.
 - Closing is the answer to everything that cannot be answered: a front that gets no answer lets nobody in.
 """
 
@@ -28,6 +30,9 @@ from proxyagent.integrations.forward_auth.gate import Gate
 
 BACKLOG = 256
 
+FIRST_COPY_S = 2.0
+"""As long as the daemon waits before it says that it is ready."""
+
 
 @attrs.frozen
 class ForwardAuth:
@@ -46,6 +51,9 @@ class ForwardAuth:
         def converse(peer: str) -> Conversation:
             return Conversation(functools.partial(gate.reply, peer))
 
+        if not agent.ever_synchronised:
+            with trio.move_on_after(FIRST_COPY_S):
+                await agent.wait_synchronised()
         with ExitStack() as closing:
             listener = await self._listen(closing)
             log.note("forward_auth.listening", at=self.path or self.settings.listen)

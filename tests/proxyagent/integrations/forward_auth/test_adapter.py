@@ -76,6 +76,40 @@ async def test_a_port_is_opened_for_trusted_fronts(tmp_path: Path, host: str) ->
         assert (status, headers["location"]) == (401, "/in")
 
 
+class Late(FakeProxyAgent):
+    """One whose first full copy comes when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = trio.Event()
+
+    @property
+    def ever_synchronised(self) -> bool:
+        return self.full.is_set()
+
+    async def wait_synchronised(self) -> None:
+        await self.full.wait()
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_the_door_is_opened_with_a_full_copy_or_in_the_end_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    """Nobody who is logged in is sent to log in because a process was started anew; alone, it opens all the same."""
+    monkeypatch.setattr("proxyagent.integrations.forward_auth.adapter.FIRST_COPY_S", 3_600.0 if comes else 0.05)
+    late, path = Late(), tmp_path / "auth.sock"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made(tmp_path, 'listen = "./auth.sock"').serve, late, quiet_log())
+        if comes:
+            await trio.testing.wait_all_tasks_blocked()
+            assert not path.exists()
+            late.full.set()
+        with trio.fail_after(WITHIN_S):
+            while not path.exists():
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_stranger_is_not_heard(tmp_path: Path) -> None:
     """An address that is not listed cannot ask for others."""
     port = free_port()
