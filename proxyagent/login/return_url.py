@@ -44,6 +44,6 @@ def host_of(url: str) -> str:
 
 
 def _listed(host: str, hosts: Sequence[str]) -> bool:
-    name = host.rstrip(".")
+    name = host.removesuffix(".")
     below = (each[1:] for each in hosts if each.startswith("*."))
     return not {"*", name, f"[{name}]"}.isdisjoint(hosts) or any(map(name.endswith, below))

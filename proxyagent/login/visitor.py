@@ -2,7 +2,9 @@
 
 Rules of this file:
 
-- Addresses and schemes of others are believed from [client] trusted_proxies only.
+- Addresses and schemes of others are believed from [client] trusted_proxies only. One of these that does not say for
+  whom it asks has told nothing: with its own address all its users would be one. Only a browser on this machine
+  itself, which asks by a loopback name, is known by the address of a trusted one.
 - Any web site can have a name of its own lead here, and read what its visitor would see (DNS rebinding). Over TLS
   the certificate stands in its way; over plain HTTP the page answers to addresses and to [login] hosts only.
 - The value of a cookie leaves this file in set-cookie headers only: forms bear what is computed from it.
@@ -86,12 +88,14 @@ class Reception:
         """Who asks. A failover cookie is honoured where nobody knows the key. Raises Trouble."""
         peer = request.client.host if request.client else ""
         scheme = self._scheme(request, peer)
-        self._check_host(request.headers.get("host", ""), scheme)
+        host = self._host(request.headers.get("host", ""), scheme)
         if scheme != "https" and self.keys.settings.key != "address":
             self._check_cookie_can_be_set()
-        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-        found = addresses.address(self.keys.address(peer, [each for each in forwarded if each.strip()]))
-        if found is None:
+        items = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        forwarded = [each for each in items if each.strip()]
+        found = addresses.address(self.keys.address(peer, forwarded))
+        silent = not forwarded and self.keys.trusts(peer) and not addresses.is_loopback(host)
+        if found is None or silent:
             raise Trouble("no_key", 400)
         key = self.keys.key(str(found), request.cookies.get(self.keys.settings.cookie))
         session = None if key is None else self._session(key, request)
@@ -107,7 +111,8 @@ class Reception:
         forwarded = request.headers.get("x-forwarded-proto", "")
         return forwarded if forwarded in ("http", "https") and self.keys.trusts(peer) else str(request.scope["scheme"])
 
-    def _check_host(self, header: str, scheme: str) -> None:
+    def _host(self, header: str, scheme: str) -> str:
+        """The name by which the browser asks, where the page answers to it."""
         try:
             host = urlsplit(f"//{header}").hostname or ""
         except ValueError:
@@ -115,6 +120,7 @@ class Reception:
         named = not {host, f"[{host}]"}.isdisjoint(self.hosts) or (scheme == "https" and not self.hosts)
         if not named and not addresses.address(host) and not addresses.is_loopback(host):
             raise Trouble("wrong_host", 421)
+        return host
 
     def _check_cookie_can_be_set(self) -> None:
         if self.keys.settings.cookie.startswith(_SECURE_PREFIXES):

@@ -66,7 +66,8 @@ async def test_elsewhere_it_is_tls_with_the_operators_certificate(tmp_path: Path
         tcp = await trio.open_tcp_stream("127.0.0.1", port)
         stream = trio.SSLStream(tcp, context, server_hostname="login.example", https_compatible=True)
         with trio.fail_after(TIMEOUT_S):
-            await stream.send_all(get("/").replace(b"Host: x", b"Host: login.example"))
+            request = get("/", "X-Forwarded-For: 10.0.0.1").replace(b"Host: x", b"Host: login.example")
+            await stream.send_all(request)
             answer = b"".join([chunk async for chunk in stream])
         assert status_of(answer) == 200 and b"strict-transport-security" in answer
         assert b"set-cookie: __Host-login-form=" in answer

@@ -184,6 +184,17 @@ async def test_without_a_proxy_in_front_the_address_is_the_connections_own() -> 
             shown.agent.logout("127.0.0.1")
 
 
+async def test_a_proxy_that_does_not_say_for_whom_it_asks_is_nobody() -> None:
+    """Otherwise all its users would be one: whoever logs in first."""
+    async with showing(hosts=("login.lan",)) as shown:
+        browser = shown.browser(host="login.lan")
+        assert (await browser.get("/")).status == 200
+        for header in ([], ["X-Forwarded-For: "], ["X-Forwarded-For: unknown"]):
+            browser.more = header
+            came = await browser.get("/")
+            assert came.status == 400 and "cannot be told who you are" in came.body
+
+
 async def test_the_failover_cookie_comes_along_and_brings_a_session_back() -> None:
     """Set at login, honoured where nobody knows the key, taken away at logout."""
     async with showing(BY_COOKIE) as shown, showing(BY_COOKIE) as elsewhere:
