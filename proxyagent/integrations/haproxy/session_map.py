@@ -11,7 +11,8 @@ Rules of this file:
 - The map's keys are session keys of the kind that [client] asks for, since a map of addresses takes nothing else.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import attrs
@@ -20,6 +21,7 @@ import trio
 from protocol.io.log import Log
 from proxyagent.agent import ProxyAgent
 from proxyagent.config import ProxySetup
+from proxyagent.core.client import Client
 from proxyagent.integrations.adapter import AdapterUnusable
 from proxyagent.integrations.client_key import ClientKeys
 from proxyagent.integrations.haproxy.runtime import MapChanges, Runtime, RuntimeFailed
@@ -85,7 +87,7 @@ class SessionMap:
 
     async def _compare(self, agent: ProxyAgent, log: Log) -> None:
         self._pushed = await self.runtime.map_entries(self.name)
-        wanted = {each.key: each.user for each in agent.sessions() if self.keys.fits(each.key)}
+        wanted = {key: user async for key, user in _known(agent) if self.keys.fits(key)}
         changed = [key for key, user in wanted.items() if self._pushed.get(key) != user]
         changed += [key for key in self._pushed if key not in wanted]
         await self._push(agent, changed)
@@ -106,6 +108,20 @@ class SessionMap:
             for key in changes.delete:
                 del self._pushed[key]
             self._pushed.update(wanted)
+
+
+async def _known(agent: ProxyAgent) -> AsyncIterator[tuple[str, str]]:
+    """Key and user of every session, page by page: a look at all of a large table at once would stop the loop."""
+
+    def taken(client: Client) -> list[tuple[str, str]]:
+        shown = itertools.islice(records, SLICE)
+        return [(client.cache.public(each.login.key), each.login.user) for each in shown]
+
+    records = agent.shell.call(lambda client, now: client.cache.table.sessions(client.cache.clock.now_ms(now)))
+    while agent.answering and (part := agent.shell.call(lambda client, now: taken(client))):
+        for each in part:
+            yield each
+        await trio.lowlevel.checkpoint()
 
 
 async def _wait(notices: Subscription) -> Sequence[Notice]:
