@@ -74,9 +74,10 @@ async def be_portal(farm: Farm) -> str:
     """Make portals of the Squids of a farm, with a page at the first; returns the page's address."""
     port, first = free_port(), farm.machines[0]
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-    (first.folder / "users").write_text(f"alice:{hashed}\n")
+    (first.files.config.parent / "users").write_text(f"alice:{hashed}\n")
     settings = f'[login]\nlisten = "127.0.0.1:{port}"\nbackend = "htpasswd:users"\nreturn_hosts = ["*"]\n'
-    first.config.write_text(first.config.read_text() + settings)
+    config = first.files.config
+    config.write_text(config.read_text() + settings)
     await trio.to_thread.run_sync(first.ask, "reload")
     places = {"10.1.0.11": "127.0.0.1", "login.lan": "127.0.0.1", "8080": str(port)}
     portal = put((ROOT / "examples" / "login_page" / "portal.conf").read_text(), places)
