@@ -20,7 +20,7 @@ Options = Mapping[str, Any]
 
 def status(options: Options, *, as_json: bool) -> int:
     """What the ProxyAgent is linked to and holds."""
-    told = ask(_path(options), "status")
+    told = ask(control_path(options), "status")
     if as_json:
         _print(json.dumps(told))
         return ExitCode.DONE
@@ -41,7 +41,7 @@ def status(options: Options, *, as_json: bool) -> int:
 
 def sessions(options: Options, user: str | None, *, as_json: bool) -> int:
     """Who is logged in."""
-    answers = ask_for_many(_path(options), "sessions", user=user)
+    answers = ask_for_many(control_path(options), "sessions", user=user)
     found = [each for answer in answers for each in answer.get("sessions", ())]
     if as_json:
         _print(json.dumps(found))
@@ -54,7 +54,7 @@ def sessions(options: Options, user: str | None, *, as_json: bool) -> int:
 
 def lookup(options: Options, key: str, *, touch: bool, as_json: bool) -> int:
     """The session of a key; exit code 1 when nobody is logged in there."""
-    found = ask(_path(options), "lookup", key=key, touch=touch)["session"]
+    found = ask(control_path(options), "lookup", key=key, touch=touch)["session"]
     if as_json:
         _print(json.dumps(found))
     else:
@@ -84,14 +84,14 @@ def logout(options: Options, question: Options, *, as_json: bool) -> int:
 
 def touch(options: Options, key: str) -> int:
     """Note activity; exit code 1 when nobody is logged in there."""
-    touched = ask(_path(options), "touch", key=key)["touched"]
+    touched = ask(control_path(options), "touch", key=key)["touched"]
     _print("touched" if touched else "nobody is logged in there")
     return ExitCode.DONE if touched else ExitCode.NO
 
 
 def watch(options: Options, *, as_json: bool) -> int:
     """What happens, as it happens, until interrupted or until the ProxyAgent ends."""
-    for told in ask_for_many(_path(options), "watch", timeout_s=None):
+    for told in ask_for_many(control_path(options), "watch", timeout_s=None):
         _print(json.dumps(told) if as_json else _happened(told))
     return ExitCode.DONE
 
@@ -100,7 +100,7 @@ def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
     """Force a comparison with the master; print what was sent and received, and how long it took."""
     if sys.stderr.isatty():
         sys.stderr.write("comparing with the master ...\n")
-    told = ask(_path(options), "resync", timeout_s=timeout_s + 5, deadline_s=timeout_s + 5, within_s=timeout_s)
+    told = ask(control_path(options), "resync", timeout_s=timeout_s + 5, deadline_s=timeout_s + 5, within_s=timeout_s)
     if as_json:
         _print(json.dumps(told))
     else:
@@ -113,7 +113,7 @@ def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
 
 def drain(options: Options, *, undo: bool) -> int:
     """Have the switch in front send nobody new here, or new users again."""
-    draining = ask(_path(options), "drain", undo=undo)["draining"]
+    draining = ask(control_path(options), "drain", undo=undo)["draining"]
     _print("draining: the switch is told so when it asks next" if draining else "the switch may send users again")
     return ExitCode.DONE
 
@@ -146,7 +146,7 @@ def revoke_code(options: Options, question: Options, *, as_json: bool) -> int:
 
 def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
     """The codes that have not expired."""
-    found = ask(_path(options), "code_list", user=user)["codes"]
+    found = ask(control_path(options), "code_list", user=user)["codes"]
     if as_json:
         _print(json.dumps(found))
         return ExitCode.DONE
@@ -159,17 +159,18 @@ def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
 
 def reload(options: Options) -> int:
     """Have file and secret read again."""
-    _print(ask(_path(options), "reload")["text"])
+    _print(ask(control_path(options), "reload")["text"])
     return ExitCode.DONE
 
 
 def _ask_patiently(options: Options, verb: str, question: Options) -> dict[str, Any]:
     """Ask what may take as long as its own `within_s`."""
     patience_s = float(question["within_s"]) + 5
-    return ask(_path(options), verb, timeout_s=patience_s, deadline_s=patience_s, **question)
+    return ask(control_path(options), verb, timeout_s=patience_s, deadline_s=patience_s, **question)
 
 
-def _path(options: Options) -> str:
+def control_path(options: Options) -> str:
+    """The control socket that the shared options mean. Raises MistakesFound or NobodyThere."""
     return find_proxy(
         surroundings(),
         config=options.get("config"),

@@ -6,10 +6,8 @@ Rules of this file:
 - Standard output is squid's: one write for all answers that are ready, and nothing else ever. Descriptor 1 is put out
   of the reach of whatever might print.
 - A helper ends after squid has closed its input or its output, and at nothing else: squid gives up when helpers die.
-- Under load squid is not read for a moment, while an answer is due and shortly after: what a turn of the loop costs,
-  here and in the daemon, is paid for many questions then. A single one never waits.
-- While the daemon is gone, squid gets ERR, and asks for a password as it would without us. For DEADLINE_S it is waited
-  for, so that nobody notices a restart; after that nobody waits.
+- While the daemon is gone squid gets ERR. For DEADLINE_S it is waited for, so that nobody notices a reload; after that
+  nobody waits.
 """
 
 import os
@@ -18,46 +16,27 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from protocol import places
-from protocol.io.sockets import find_proxy
-from protocol.io.surroundings import surroundings
+from protocol.places import squid_socket
 from proxyagent.integrations.squid.questions import DEADLINE_S, Questions
 from proxyagent.integrations.squid.upstream import READ_BYTES, RETRY_S, Find, Upstream, say
+from proxyagent.verbs import control_path
 
 
 def run(verb: str, options: Mapping[str, Any]) -> int:
     """Serve squid until it closes our input; `verb` is "session" or "login", `options` are the shared ones."""
-    return Helper(verb, lambda: _socket(options), squid=0, answers=_own_output()).serve()
-
-
-def _socket(options: Mapping[str, Any]) -> str:
-    control = find_proxy(
-        surroundings(),
-        config=options.get("config"),
-        site=options.get("site"),
-        proxy_id=options.get("id"),
-        control=options.get("control"),
-    )
-    return places.squid_socket(control)
+    return Helper(verb, lambda: squid_socket(control_path(options)), squid=0, answers=_own_output()).serve()
 
 
 def _own_output() -> int:
     """Standard output under a number that nobody prints to; what is printed goes to standard error."""
     own = os.dup(1)
+    os.set_blocking(own, True)  # it waits for squid, and does not take its not reading for its end
     try:
         os.dup2(2, 1)
     except OSError:  # standard error is closed
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
     return own
-
-
-DUE_S = 0.002
-"""How long squid is not read while an answer is due; the daemon takes a tenth of it."""
-
-GATHER_S = 0.0005
-GATHER_FROM = 4
-"""How long it is not read after so many questions at once: at 15,000 a second that is 8 questions a turn."""
 
 
 class Helper:
@@ -70,8 +49,6 @@ class Helper:
         self._answers = answers
         self._open = True
         self._warned = False
-        self._asked_s = float("-inf")
-        self._asked_at_once = 0
 
     def serve(self) -> int:
         """Until squid is gone and nothing waits. Returns the exit code."""
@@ -95,25 +72,19 @@ class Helper:
         return self._write()
 
     def _wait(self) -> list[int]:
-        """Until squid asks, the daemon answers, or it is time for something; returns what can be read."""
-        now_s = _now_s()
-        gathers_s = self._gathers_until_s() - now_s
+        """Until squid asks, the daemon answers, or it is time to try again or to give up; what can be read."""
+        squid = [self._squid] if self._open else []
         upstream = [self._upstream.fileno()] if self._upstream.connected else []
-        squid = [self._squid] if self._open and gathers_s <= 0 else []
-        patience_s = gathers_s if gathers_s > 0 else self._patience_s(now_s)
-        readable, _, _ = select.select(squid + upstream, upstream if self._upstream.has_unsent else [], [], patience_s)
+        readable, _, _ = select.select(
+            squid + upstream, upstream if self._upstream.has_unsent else [], [], self._patience_s()
+        )
         return readable
 
-    def _gathers_until_s(self) -> float:
-        if self._upstream.connected and len(self._questions):
-            return self._asked_s + DUE_S
-        return self._asked_s + GATHER_S if self._asked_at_once >= GATHER_FROM else 0.0
-
-    def _patience_s(self, now_s: float) -> float | None:
+    def _patience_s(self) -> float | None:
         oldest_s = self._questions.oldest_s
         if oldest_s is None:
             return None
-        return max(0.001, oldest_s + DEADLINE_S - now_s) if self._upstream.connected else RETRY_S
+        return max(0.001, oldest_s + DEADLINE_S - _now_s()) if self._upstream.connected else RETRY_S
 
     def _read(self, now_s: float) -> None:
         try:
@@ -123,7 +94,6 @@ class Helper:
         except OSError:
             data = b""
         self._open = bool(data)
-        self._asked_s, self._asked_at_once = now_s, data.count(b"\n")
         self._upstream.send(self._questions.asked(data, now_s), now_s)
         if self._questions.without_channel and not self._warned:
             self._warned = True
