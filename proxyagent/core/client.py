@@ -147,12 +147,13 @@ class Client:
         if self.conversation is None:
             self.conversation = talk
         else:
-            assert self.scout is None, "one link at a time is made beside the one that serves"
+            assert self.scout is None and not self.settings.is_own_site(self.conversation.name), "only homeward"
             self.scout, talk.waits = talk, True
         return _sends(talk, talk.due(now))
 
     def _dial_failed(self, event: events.DialFailed, now: Now) -> Commands:
         name = self.settings.agents[event.agent]
+        self._failover.dial_ended()
         if event.refused is not None:
             self._failover.answered(event.agent)
         if event.refused == Code.NOT_MASTER:

@@ -56,7 +56,7 @@ class Failover:
         """Nobody has been tried yet, or the link that served is lost: try at once."""
         self._served_away = False
         self._note_alone(now_s)
-        self.due_s = None if self._dialling else now_s
+        self._wait_until(now_s)
 
     def stepped_in(self, now_s: float) -> None:
         """The link that served is gone, and one with an own agent takes its place: nobody is dialled."""
@@ -92,12 +92,16 @@ class Failover:
 
     def opened(self, agent: int) -> None:
         """The dial has become a link."""
-        self.due_s, self._dialling = None, False
+        self.due_s = self._next = None
+        self._dialling = False
         self.answered(agent)
+
+    def dial_ended(self) -> None:
+        """The dial has come to nothing; `failed` or `redirected` follows."""
+        self._dialling = False
 
     def failed(self, now_s: float, jitter: float) -> None:
         """The dial, or the link that it became, has ended without an agent that serves."""
-        self._dialling = False
         self._redirects = 0
         if self._served_away:
             self._note_unheard(now_s)
@@ -106,7 +110,7 @@ class Failover:
         self._note_alone(now_s)
         if self._away_last and self._away_turn % len(self._away) == 0:
             self._away_due_s = now_s + AWAY_WINDOW_S * (0.5 + jitter / 2)
-        self.due_s = now_s + jitter * self._window_s(now_s)
+        self._wait_until(now_s + jitter * self._window_s(now_s))
 
     def redirected(self, agent: int, site: str, elsewhere: str, now_s: float, jitter: float) -> None:
         """`agent` (of `site`) named another agent of its site; unknown names count as a failure."""
@@ -115,10 +119,12 @@ class Failover:
         if not named or self._redirects > limits.REDIRECTS_MAX:
             self.failed(now_s, jitter)
             return
-        self._dialling = False
+        if agent in self._away:
+            self._served_away = False
         if not self._served_away:
             self._note_alone(now_s)
-        self._next, self.due_s = named[0], now_s
+        self._next = named[0]
+        self._wait_until(now_s)
 
     def served(self, agent: int, now_s: float, jitter: float) -> None:
         """`agent` serves this proxy now."""
@@ -134,7 +140,11 @@ class Failover:
             self._look_homeward(now_s, jitter)
 
     def _look_homeward(self, now_s: float, jitter: float) -> None:
-        self.due_s = now_s + HOME_WINDOW_S * (0.5 + jitter / 2)
+        self._wait_until(now_s + HOME_WINDOW_S * (0.5 + jitter / 2))
+
+    def _wait_until(self, due_s: float) -> None:
+        """Dial then; where a dial is under way, its end tells."""
+        self.due_s = None if self._dialling else due_s
 
     def _goes_away(self, now_s: float) -> bool:
         """Whether an agent of another site is to be tried now."""
