@@ -41,8 +41,9 @@ class Subscription:
         return self._waiting.popleft()
 
     def waiting(self) -> list[Notice]:
-        """All notices that are there already. Does not block, and tells of no lost ones: the iterator does."""
-        there = list(self._waiting)
+        """All notices that are there already, a NoticesLost in front where some were lost. Does not block."""
+        there = [*([NoticesLost(self._lost)] if self._lost else []), *self._waiting]
+        self._lost = 0
         self._waiting.clear()
         return there
 

@@ -58,9 +58,12 @@ async def test_a_closed_subscription_is_gone() -> None:
 
 
 async def test_what_waits_can_be_taken_at_once() -> None:
-    """All notices that are there, without waiting; the iterator goes on behind them."""
+    """All notices that are there, without waiting, and how many are lost; the iterator goes on behind them."""
     subscriptions = Subscriptions()
     listener = subscriptions.add()
+    for number in range(limits.NOTICES_MAX + 1):
+        subscriptions.deliver(AgentLost(str(number), ""))
+    assert listener.waiting() == [NoticesLost(limits.NOTICES_MAX), AgentLost(str(limits.NOTICES_MAX), "")]
     for reason in "ab":
         subscriptions.deliver(AgentLost("1", reason))
     assert listener.waiting() == [AgentLost("1", "a"), AgentLost("1", "b")]

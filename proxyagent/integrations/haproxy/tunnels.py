@@ -6,6 +6,7 @@ Rules of this file:
 - An end by will cuts, and no other: where a session is superseded, somebody else is at the same address now.
 - It waits GRACE_S first: the page on which the user logged out may come through one of these connections.
 - A HAProxy that cannot be asked is told once, until it can: what it would have cut has ended with it, or stays.
+- When more log out at once than notices tell, that is told.
 """
 
 from contextlib import closing
@@ -18,7 +19,7 @@ from protocol.io.log import Log
 from proxyagent.agent import ProxyAgent
 from proxyagent.config import ProxySetup
 from proxyagent.integrations.haproxy.runtime import Runtime, RuntimeFailed
-from proxyagent.notices import Notice, SessionEnded
+from proxyagent.notices import Notice, NoticesLost, SessionEnded
 from proxyagent.session import BY_WILL
 from proxyagent.subscriptions import Subscription
 
@@ -42,7 +43,10 @@ class Tunnels:
         complaint = ""
         with closing(agent.notices()) as notices:
             async for notice in notices:
-                clients = {client for client in map(client_of, await _gathered(notice, notices)) if client}
+                gathered = await _gathered(notice, notices)
+                if any(isinstance(each, NoticesLost) for each in gathered):
+                    log.warning("haproxy.cut_incomplete")
+                clients = {client for client in map(client_of, gathered) if client}
                 if not clients:
                     continue
                 try:

@@ -32,7 +32,10 @@ class Answers:
         """`ADDRESS [COOKIE]`: OK and as whom they are logged in, or ERR. Counts as activity."""
         key = self._key_of(fields)
         session = None if key is None else self._agent.lookup(key)
-        return ERR if session is None else known_as(session.user)
+        if key is None or session is None:
+            return ERR
+        self._marks.let_in(key)
+        return known_as(session.user)
 
     def login(self, fields: Sequence[bytes], asked_again: set[str]) -> Session | None:
         """`USER ADDRESS [COOKIE]`: the session that there is now; None where there is to be none, which is ERR.

@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from protocol.io.log import quiet_log
+from protocol import limits
+from protocol.io.log import Log, quiet_log
 from protocol.key import key
 from proxyagent.integrations.haproxy.runtime import Runtime, RuntimeFailed
 from proxyagent.integrations.haproxy.tunnels import GRACE_S, Tunnels
@@ -46,3 +47,25 @@ async def test_logouts_that_come_together_are_one_question(
         await trio.sleep(2 * GRACE_S)
         assert len(asked) == 2
         nursery.cancel_scope.cancel()
+
+
+async def test_more_logouts_than_notices_tell_are_told(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Some tunnels may be left then: one warning says so."""
+
+    async def shut_down(runtime: Runtime, clients: Collection[str]) -> int:
+        return len(clients)
+
+    monkeypatch.setattr(Runtime, "shut_down_clients", shut_down)
+    agent, told = FakeProxyAgent(), list[str]()
+    log = Log(lambda severity, event, values: told.append(event), level=1, monotonic_s=trio.current_time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Tunnels(Runtime("/run/haproxy.sock")).serve, agent, log)
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(2 * limits.NOTICES_MAX):
+            agent.login(f"10.0.{number // 250}.{number % 250}", "alice")
+        agent.logout(user="alice")
+        await trio.sleep(2 * GRACE_S)
+        nursery.cancel_scope.cancel()
+    assert told == ["haproxy.cut_incomplete", "haproxy.tunnels_cut"]

@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from protocol import limits
 from proxyagent.integrations.squid import marks
 from proxyagent.integrations.squid.marks import Marks
 from proxyagent.testing import FakeProxyAgent
@@ -41,3 +42,19 @@ async def test_marks_are_bounded_and_read_as_they_come(monkeypatch: pytest.Monke
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert [asked.take(f"key-{number}") for number in (99, 100, 1_599)] == [False, True, True]
+
+
+async def test_when_everybody_is_logged_out_at_once_everybody_is_asked_again() -> None:
+    """More than notices tell: whoever was let in here, and is known no more, is marked; others are not."""
+    agent = FakeProxyAgent()
+    asked = Marks(agent)
+    keys = [f"key-{number}" for number in range(3 * limits.NOTICES_MAX)]
+    for key in keys:
+        agent.login(key, "alice")
+        asked.let_in(key)
+    agent.login("bob's", "bob")
+    asked.let_in("bob's")
+    assert not asked.take("bob's")
+    agent.logout(user="alice")
+    assert all(asked.take(key) for key in keys)
+    assert not any(asked.take(key) for key in ("bob's", "stranger", *keys))

@@ -1,5 +1,8 @@
 """What a helper is asked and what it answers, without any descriptor."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from proxyagent.integrations.squid.questions import CHANNEL_DIGITS_MAX, LINE_BYTES_MAX, WAITING_MAX, Lines, Questions
 
 
@@ -69,3 +72,22 @@ def test_a_daemon_that_speaks_nonsense_is_not_passed_on() -> None:
     questions.asked(b"1 a\n2 b\n", 0.0)
     questions.answered(b"99 OK user=x\nhello\n\n" + b"9" * 5_000 + b" OK\n1 rm -rf\n-1 OK\n2 OK\n")
     assert replies(questions) == [b"1 ERR\n", b"2 OK\n"]
+
+
+LINES = st.lists(st.one_of(st.binary(max_size=30), st.from_regex(rb"[0-9]{1,12} [a-z. \xff%-]{0,20}", fullmatch=True)))
+
+
+@given(LINES, LINES, st.integers(1, 7))
+def test_whatever_comes_squid_hears_of_its_own_channels_only(said: list[bytes], told: list[bytes], cut: int) -> None:
+    """Each line with a channel is answered exactly once, whatever the daemon says, in pieces of any length."""
+    questions = Questions("session")
+    stream = b"".join(line.replace(b"\n", b"") + b"\n" for line in said)
+    wanted = sorted(line.split(b" ")[0] for line in stream.split(b"\n")[:-1])
+    wanted = [each for each in wanted if each.isdigit() and len(each) <= CHANNEL_DIGITS_MAX]
+    for start in range(0, len(stream), cut):
+        questions.asked(stream[start : start + cut], 0.0)
+    questions.answered(b"\n".join(told) + b"\n")
+    questions.give_up(asked_before_s=1.0)
+    answers = [line.split(b" ", 1) for line in questions.replies]
+    assert sorted(channel for channel, _ in answers) == wanted
+    assert all(answer.startswith((b"OK", b"ERR")) and answer.count(b"\n") == 1 for _, answer in answers)
