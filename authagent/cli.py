@@ -315,12 +315,17 @@ def reload(options: Options, /) -> int:
 
 @cli.command(epilog="Example: authagent demo --keep")
 @click.option("--squid", is_flag=True, help="Three Squids, HAProxy, a login page and LDAP, where these are installed.")
+@click.option("--wan", is_flag=True, help="Two sites, and a WAN between them that is cut.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the logs.")
-def demo(squid: bool, keep: bool) -> int:
+def demo(squid: bool, wan: bool, keep: bool) -> int:
     """The whole story on this machine, narrated; exits 0 only if every step held."""
-    from authagent.demo import farm_story, story
+    from authagent.demo import farm_story, story, wan_story
 
-    return farm_story.run(keep=keep) if squid else story.run(keep=keep)
+    if squid and wan:
+        raise click.UsageError("one story at a time: --squid or --wan")
+    if squid:
+        return farm_story.run(keep=keep)
+    return wan_story.run(keep=keep) if wan else story.run(keep=keep)
 
 
 # -- ends ---------------------------------------------------------------------------------------------------------

@@ -158,9 +158,10 @@ class Program:
 
 @attrs.define
 class Agent(Program):
-    """AuthAgent 1 or 2, with its own state directory."""
+    """AuthAgent 1 or 2 of a site, with its own state directory."""
 
     id: int = 0
+    site: str = SITE
     port: int = 0
     config: Path = Path()
     state_dir: Path = Path()
@@ -168,7 +169,7 @@ class Agent(Program):
     async def status(self) -> dict[str, Any] | None:
         """Its `authagent status --json`, or None while it does not answer."""
         done = await trio.run_process(
-            [*ctl(self.config), "status", "--json", "--id", str(self.id), "--site", SITE],
+            [*ctl(self.config), "status", "--json", "--id", str(self.id), "--site", self.site],
             capture_stdout=True,
             capture_stderr=True,
             check=False,
@@ -203,12 +204,15 @@ def ctl(config: Path) -> list[str]:
 
 
 def write_configuration(folder: Path, relay_ports: tuple[int, int], users: Mapping[str, str]) -> Path:
+    """Write authagent.toml and what belongs to it into `folder`; returns its path."""
+    text = _CONFIGURATION.format(site=SITE, folder=folder, port_1=relay_ports[0], port_2=relay_ports[1])
+    return write_files(folder, text, users)
+
+
+def write_files(folder: Path, configuration: str, users: Mapping[str, str]) -> Path:
     """Write authagent.toml, its secret and the users' toy password file into `folder`; returns the first's path."""
     path = folder / "authagent.toml"
-    path.write_text(
-        _CONFIGURATION.format(site=SITE, folder=folder, port_1=relay_ports[0], port_2=relay_ports[1]),
-        encoding="utf-8",
-    )
+    path.write_text(configuration, encoding="utf-8")
     (folder / "control").mkdir(mode=0o700)
     _private(folder / "secret", secrets.token_urlsafe(32) + "\n")
     _private(folder / "users.txt", "".join(f"{name}:{password}\n" for name, password in users.items()))

@@ -4,7 +4,6 @@ Rules of this file: as in story.py. Exit code 2 where a program is missing that 
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +15,7 @@ from authagent.demo.client import Answer, Restless
 from authagent.demo.farm import START_S, Farm, missing, open_farm
 from authagent.demo.farm_files import SQUIDS
 from authagent.demo.narrate import Narrator, Seen, StepFailed
-from authagent.demo.story import perform
+from authagent.demo.story import Acts, perform, play_acts
 
 MISSING = 2
 
@@ -42,18 +41,10 @@ async def _story(folder: Path, narrator: Narrator) -> int:
     async with open_farm(folder) as farm, trio.open_nursery() as nursery:
         narrator.remark(f"the files are those of examples/squid_farm; logs in {folder}")
         play = Play(farm, Restless(farm.users["alice"]), nursery)
-        failed = False
-        for done, act in play.acts():
-            try:
-                told = await act()
-            except StepFailed as failure:
-                narrator.failed(done, failure, str(folder))
-                failed = True
-                break
-            narrator.step(done, told)
+        held = await play_acts(play.acts(), narrator, folder)
         nursery.cancel_scope.cancel()
     narrator.last(play.restless.asked_again, play.back, trio.current_time() - began)
-    return 1 if failed else 0
+    return 0 if held else 1
 
 
 @attrs.define
@@ -66,7 +57,7 @@ class Play:
     back: int = 0
     _asking: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
-    def acts(self) -> Iterator[tuple[str, Callable[[], Awaitable[Seen]]]]:
+    def acts(self) -> Acts:
         """What is done, and what does it."""
         yield "start directory, agents, Squids, switch", self.start
         yield "alice and bob want a page", self.ask_first

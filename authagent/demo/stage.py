@@ -62,8 +62,9 @@ class Stage:
     proxies: dict[int, Proxy]
     relays: dict[int, Relay]
     page_url: str
-    switch_port: int
-    switch_name: str
+    switch_port: int = 0
+    switch_name: str = ""
+    equal_within_s: float = EQUAL_WITHIN_S
     ledger: Ledger = attrs.field(factory=Ledger)
 
     async def ask(self, name: str, proxy: int, *, password: bool = False) -> Answer:
@@ -89,7 +90,7 @@ class Stage:
         self.ledger.logged_out(name)
         return answer
 
-    async def let_through(self, name: str, proxies: Iterable[int], within_s: float = EQUAL_WITHIN_S) -> float:
+    async def let_through(self, name: str, proxies: Iterable[int], within_s: float | None = None) -> float:
         """Wait until each of `proxies` lets the user through without a password; returns the seconds it took."""
 
         async def everywhere() -> object:
@@ -99,12 +100,13 @@ class Stage:
                     return f"proxy {proxy}: {_told(answer)}"
             return True
 
+        within_s = self.equal_within_s if within_s is None else within_s
         return await until(everywhere, within_s, f"{name} let through at {_list(proxies)}")
 
     async def verify(self) -> None:
-        """Compare every running proxy with the ledger; who is wrong for longer than EQUAL_WITHIN_S is lost or back."""
+        """Compare every running proxy with the ledger; whoever is wrong for too long is lost or back."""
         running = [number for number, proxy in self.proxies.items() if proxy.running]
-        deadline = trio.current_time() + EQUAL_WITHIN_S
+        deadline = trio.current_time() + self.equal_within_s
         while True:
             lost, back = await self._differences(running)
             if not lost and not back:

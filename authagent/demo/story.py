@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 import attrs
 import trio
@@ -26,10 +26,13 @@ from authagent.demo.narrate import Narrator, Seen, StepFailed
 from authagent.demo.relay import Caller
 from authagent.demo.stage import Stage, open_stage
 
+Acts: TypeAlias = Iterator[tuple[str, Callable[[], Awaitable[Seen]]]]
+"""What is done, and what does it."""
+
 INTERRUPTED = 130
 """What a shell reports for a program ended by Ctrl-C."""
 
-_START_S = 8.0
+_START_S = 20.0
 _FAILOVER_S = 5.0
 _SPLIT_S = 12.0
 _STOP_S = 3.0
@@ -73,19 +76,23 @@ async def _story(folder: Path, narrator: Narrator) -> int:
     async with open_stage(folder) as stage, trio.open_nursery() as nursery:
         narrator.remark(f"proxies behind {stage.switch_name}; logs in {folder}")
         play = Play(stage, Restless(stage.users["alice"]), nursery)
-        failed = False
-        for done, act in play.acts():
-            try:
-                told = await act()
-            except StepFailed as failure:
-                narrator.failed(done, failure, str(folder))
-                failed = True
-                break
-            narrator.step(done, told)
+        held = await play_acts(play.acts(), narrator, folder)
         nursery.cancel_scope.cancel()
     ledger = stage.ledger
     narrator.last(ledger.lost + play.restless.asked_again, ledger.back, trio.current_time() - began)
-    return 1 if failed else 0
+    return 0 if held else 1
+
+
+async def play_acts(acts: Acts, narrator: Narrator, folder: Path) -> bool:
+    """Play act after act and tell each; whether all held. The first that does not is the last."""
+    for done, act in acts:
+        try:
+            told = await act()
+        except StepFailed as failure:
+            narrator.failed(done, failure, str(folder))
+            return False
+        narrator.step(done, told)
+    return True
 
 
 @attrs.define
@@ -97,7 +104,7 @@ class Play:
     nursery: trio.Nursery
     _asking: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
-    def acts(self) -> Iterator[tuple[str, Callable[[], Awaitable[Seen]]]]:
+    def acts(self) -> Acts:
         """What is done, and how."""
         yield "start agents and proxies", self.start
         yield "log in at proxy 1", self.log_in

@@ -21,6 +21,9 @@ DEMO_S_MAX = 60.0
 FIRST_RESULT_S_MAX = 5.0
 STEPS = 13
 
+WAN_S_MAX = 90.0
+WAN_STEPS = 10
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -67,6 +70,27 @@ def test_every_step_holds(folder: Path) -> None:
     assert re.search(r"requests \d{3,}, asked to log in again 0", said)
     assert "\x1b" not in said, "no colours in a pipe"
     assert list(folder.iterdir()) == []
+
+
+def test_every_step_of_the_story_of_two_sites_holds(folder: Path) -> None:
+    """`--wan`: a line a step, nobody lost, nobody back, exit 0 in time, nothing left behind."""
+    began = time.monotonic()
+    demo = start(folder, "--wan")
+    said, _ = demo.communicate(timeout=2 * WAN_S_MAX)
+    assert demo.returncode == 0, said
+    assert time.monotonic() - began < WAN_S_MAX, said
+    numbers = [int(found) for found in re.findall(r"^\s*(\d+)  \S", said, re.MULTILINE)]
+    assert numbers == list(range(1, WAN_STEPS + 1)), said
+    assert said.splitlines()[-1] == "logins lost 0, logged-out users back 0"
+    assert "done on 2 of 2 proxies and 2 of 2 sites" in said
+    assert list(folder.iterdir()) == []
+
+
+def test_only_one_story_is_told(folder: Path) -> None:
+    """Two at once are a mistake of usage."""
+    demo = start(folder, "--wan", "--squid")
+    said, _ = demo.communicate(timeout=30.0)
+    assert (demo.returncode, "one story at a time" in said) == (2, True)
 
 
 def test_keep_leaves_the_logs_and_ctrl_c_leaves_no_process(folder: Path) -> None:
