@@ -19,6 +19,7 @@ from authagent.core.settings import RemoteSite
 from authagent.receivers import Receiver
 from protocol import addresses, codes, secret
 from protocol.configuration import AuthAgentEntry, Configuration
+from protocol.filter import Filter, between
 from protocol.handshake import Identity
 from protocol.io.log import Log
 from protocol.io.tls import Tls, TlsError, from_files, self_made
@@ -54,10 +55,17 @@ class Setup:
 
     @property
     def remotes(self) -> tuple[RemoteSite, ...]:
-        """The other sites of the file, with the ids of their agents."""
+        """The other sites of the file, with the ids of their agents, and what crosses."""
         found = self.configuration
-        others = (name for name in found.sites if name != self.site)
-        return tuple(RemoteSite(name, tuple(str(agent.id) for agent in found.agents_of(name))) for name in others)
+        return tuple(
+            RemoteSite(name, tuple(str(agent.id) for agent in found.agents_of(name)), self._filter(name))
+            for name in found.sites
+            if name != self.site
+        )
+
+    def _filter(self, site: str) -> Filter:
+        found = self.configuration
+        return between(found.remotes, (site, self.site), lower=found.session.user_names == "lower")
 
     @property
     def listen(self) -> tuple[tuple[str, int], ...]:
@@ -90,9 +98,12 @@ class Setup:
     def needs_restart(self, other: "Setup") -> list[str]:
         """The settings in which `other` differs and which only a restart brings in."""
         old, new = self.configuration, other.configuration
+        agents, other_agents = ({each.name: each.agents for each in of.remotes} for of in (self, other))
+        filters, other_filters = ({each.name: each.filter for each in of.remotes} for of in (self, other))
         compared = {
             "[timing]": (old.timing, new.timing),
-            "[[authagent]] of other sites": (self.remotes, other.remotes),
+            "[[authagent]] of other sites": (agents, other_agents),
+            "[[remote]]": (filters, other_filters),
             "[control]": (old.control, new.control),
             "[limits] sessions": (old.limits.sessions, new.limits.sessions),
             "[logging] path": (old.logging.path, new.logging.path),

@@ -45,12 +45,12 @@ from typing import NoReturn
 
 from protocol.descent import Descent
 from protocol.digest import HASH_BYTES, LEAVES, MINUTE_MS
+from protocol.disclosure import Disclosure
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.messages import Compare, Compared, Message, Nodes, Pages, SnapshotWait, Want
 from protocol.session import Origin
 from protocol.states import NOTHING, lacking, pack, unpack
 from protocol.supply import Debt, Supply
-from protocol.table import Table
 
 CUTS_BACK = 2
 """With the current minute, the last three cuts can be answered (DESIGN section 2, digest)."""
@@ -82,8 +82,9 @@ class Comparison:
     """
 
     def __init__(
-        self, table: Table, number: int, initiator: bool, secret_id: bytes, forced: bool = False, *, since_ms: int = 0
-    ) -> None:
+        self, table: Disclosure, number: int, initiator: bool, secret_id: bytes, forced: bool = False,
+        *, since_ms: int = 0,
+    ) -> None:  # fmt: skip
         self.number = number
         self.initiator = initiator
         self.way: Way | None = None
@@ -268,16 +269,9 @@ class Comparison:
         self._announcing = bool(self._leaves)
         self._unasked.update((origin, page) for origin, page, _ in found)
         proxies, epochs, origins = _columns(origin for origin, _, _ in found)
-        return Pages(
-            self.number,
-            tuple(leaves),
-            proxies,
-            epochs,
-            origins,
-            tuple(page for _, page, _ in found),
-            tuple(pack(states) for _, _, states in found),
-            last=not self._announcing,
-        )
+        pages, states = tuple(page for _, page, _ in found), tuple(pack(states) for _, _, states in found)
+        last = not self._announcing
+        return Pages(self.number, tuple(leaves), proxies, epochs, origins, pages, states, last)
 
     def _receive_pages(self, theirs: Pages) -> list[Message]:
         if not self._awaits_pages:

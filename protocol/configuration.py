@@ -38,6 +38,7 @@ from protocol.sections import (
     LimitSettings,
     LoggingSettings,
     ProxyAgentEntry,
+    RemoteEntry,
     SecuritySettings,
     SessionSettings,
     TimingSettings,
@@ -61,6 +62,7 @@ __all__ = [
     "LoggingSettings",
     "LoginSettings",
     "ProxyAgentEntry",
+    "RemoteEntry",
     "SecuritySettings",
     "SessionSettings",
     "SquidSettings",
@@ -102,6 +104,7 @@ class Configuration:
     ldap: LdapSettings = attrs.field(factory=LdapSettings)
     authagents: tuple[AuthAgentEntry, ...] = ()
     proxyagents: tuple[ProxyAgentEntry, ...] = ()
+    remotes: tuple[RemoteEntry, ...] = ()
     webhooks: tuple[WebhookEntry, ...] = ()
 
     @property
@@ -233,14 +236,14 @@ def _value(key: str, value: Any, found: list[Mistake]) -> Any:
 
 
 def _entries(key: str, value: Any, site: str, found: list[Mistake]) -> Iterator[Any]:
-    """The entries of one list of tables; a `site` that is not given is that of the file."""
+    """The entries of one list of tables; where one has an `id`, a `site` that is not given is that of the file."""
     if not isinstance(value, list):
         found.append(Mistake(key, f"write a list of tables, each under [[{key}]]"))
         return
     found.extend(_duplicates(key, value, site))
     for number, table in enumerate(value, 1):
         where = f"[[{key}]] {number}"
-        if isinstance(table, dict) and site and hasattr(attrs.fields(LISTS[key]), "site"):
+        if isinstance(table, dict) and site and hasattr(attrs.fields(LISTS[key]), "id"):
             table = {"site": site} | table
         entry = _table(LISTS[key], table, where, found)
         if entry is not None:
@@ -299,6 +302,7 @@ def _disagreements(configuration: Configuration) -> Iterator[Mistake]:
     yield from _tls(configuration)
     yield from _timing(configuration.timing)
     yield from _failover(configuration)
+    yield from _remotes(configuration)
     yield from _certificate("http", configuration.http)
     yield from _certificate("login", configuration.login)
     yield from _login(configuration)
@@ -343,6 +347,16 @@ def _failover(configuration: Configuration) -> Iterator[Mistake]:
         if site not in configuration.sites:
             text = f'"{site}" has no [[authagent]]; {mistakes.nearest(site, configuration.sites)}'
             yield Mistake("[failover] other_sites", text)
+
+
+def _remotes(configuration: Configuration) -> Iterator[Mistake]:
+    named = [remote.site for remote in configuration.remotes]
+    for number, site in enumerate(named, 1):
+        if site not in configuration.sites:
+            text = f'"{site}" has no [[authagent]]; {mistakes.nearest(site, configuration.sites)}'
+            yield Mistake(f"[[remote]] {number} site", text)
+        elif site in named[: number - 1]:
+            yield Mistake(f"[[remote]] {number} site", f'"{site}" has an entry already; put both into one')
 
 
 def _certificate(section: str, given: HttpSettings | LoginSettings) -> Iterator[Mistake]:

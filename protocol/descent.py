@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from protocol.digest import DEPTH, FANOUT, HASH_BYTES
+from protocol.disclosure import Disclosure
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Nodes
-from protocol.table import Table
 
 CHILDREN_BYTES = FANOUT * HASH_BYTES
 
@@ -29,7 +29,7 @@ class Descent:
     `leaves` are the opener's result, the greatest first; None until it is known.
     """
 
-    def __init__(self, table: Table, cut_min: int, number: int, awaited_depth: int) -> None:
+    def __init__(self, table: Disclosure, cut_min: int, number: int, awaited_depth: int) -> None:
         self.leaves: list[int] | None = None
         self._table = table
         self._cut_min = cut_min

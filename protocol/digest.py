@@ -22,11 +22,12 @@ Source: DESIGN sections 2 (digest) and 4 (Resync); reference/reliability.md sect
 from collections.abc import Mapping
 from hashlib import blake2b
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 from protocol.barriers import Barriers
 from protocol.items import Items
-from protocol.page import NO_LEAF, Page
+from protocol.page import NO_LEAF
+from protocol.session import Origin
 
 HASH_BYTES: Final = 8
 FANOUT: Final = 16
@@ -37,6 +38,35 @@ CUTS_KEPT: Final = 3
 MINUTE_MS: Final = 60_000
 
 _CHILDREN: Final = Struct(f">{FANOUT}Q")
+
+
+class Hashed(Protocol):
+    """What a digest needs of a page (protocol.page), or of what stands for one. `leaf` is the digest's to set."""
+
+    leaf: int
+
+    @property
+    def origin(self) -> Origin: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def handle(self) -> int: ...
+
+    @property
+    def label(self) -> bytes: ...
+
+    @property
+    def earliest(self) -> int: ...
+
+    @property
+    def latest(self) -> int: ...
+
+    @property
+    def states(self) -> bytes | bytearray: ...
+
+    def states_after(self, cut_ms: int) -> bytes: ...
 
 
 class _Cut:
@@ -61,7 +91,7 @@ class _Cut:
         other.stale = self.stale.copy()
         return other
 
-    def contribute(self, page: Page, contribution: int) -> None:
+    def contribute(self, page: Hashed, contribution: int) -> None:
         before = self.contributions.pop(page.handle, 0)
         if contribution:
             self.contributions[page.handle] = contribution
@@ -77,12 +107,14 @@ class _Cut:
 class Digest:
     """The digest of the pages that it is given; `pages` is the table's own and is only read.
 
-    `changed` holds the handles of pages that are new or whose states changed, and is emptied here.
+    `changed` holds the handles of pages that are new or whose states changed, and is emptied here. What it held is
+    added to each of `others` before: those are the same for digests of these pages masked (protocol.selection).
     """
 
     def __init__(
-        self, key: bytes, pages: Mapping[int, Page], changed: set[int], barriers: Barriers, items: Items
+        self, key: bytes, pages: Mapping[int, Hashed], changed: set[int], barriers: Barriers, items: Items
     ) -> None:
+        self.others: list[set[int]] = []
         self._page_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"page")
         self._leaf_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"leaf")
         self._node_hash = blake2b(digest_size=HASH_BYTES, key=key, person=b"node")
@@ -93,7 +125,7 @@ class Digest:
         self._cuts: dict[int, _Cut] = {}
         self._changed = changed
 
-    def close(self, page: Page) -> None:
+    def close(self, page: Hashed) -> None:
         """Leave out a page that the table forgets."""
         self._changed.discard(page.handle)
         if page.leaf == NO_LEAF:
@@ -130,9 +162,9 @@ class Digest:
             return b"".join(cut.middle[path[0] * FANOUT : (path[0] + 1) * FANOUT])
         return cut.children(path[0] * FANOUT + path[1])
 
-    def pages(self, cut_min: int, leaf: int) -> list[tuple[Page, bytes]]:
+    def pages(self, cut_min: int, leaf: int) -> list[tuple[Hashed, bytes]]:
         """The pages of a leaf of which something counts at the cut, with their masked State bytes."""
-        self._hash_changed()
+        self.settle()
         pages = [self._pages[handle] for handle in self._by_leaf.get(leaf, ())]
         masked = [(page, page.states_after(cut_min * MINUTE_MS)) for page in pages]
         return [(page, states) for page, states in masked if any(states)]
@@ -143,7 +175,7 @@ class Digest:
 
     def _refreshed(self, cut_min: int) -> _Cut:
         """The trie of a cut with everything that changed hashed in; the cut asked for least recently makes room."""
-        self._hash_changed()
+        self.settle()
         cut = self._cuts.pop(cut_min, None) or self._new_cut(cut_min)
         self._cuts[cut_min] = cut
         if len(self._cuts) > CUTS_KEPT:
@@ -152,7 +184,10 @@ class Digest:
             self._hash_nodes(cut)
         return cut
 
-    def _hash_changed(self) -> None:
+    def settle(self) -> None:
+        """Hash what has changed, and tell the others of it; every question does so first."""
+        for other in self.others:
+            other |= self._changed
         for handle in self._changed:
             page = self._pages[handle]
             if page.leaf == NO_LEAF:
@@ -166,7 +201,7 @@ class Digest:
                 cut.contribute(page, whole)
         self._changed.clear()
 
-    def _open(self, page: Page) -> None:
+    def _open(self, page: Hashed) -> None:
         hasher = self._leaf_hash.copy()
         hasher.update(page.label)
         page.leaf = int.from_bytes(hasher.digest(), "big") % LEAVES
@@ -187,7 +222,7 @@ class Digest:
                 cut.contribute(page, self._contribution(page, cut_ms))
         return cut
 
-    def _contribution(self, page: Page, cut_ms: int) -> int:
+    def _contribution(self, page: Hashed, cut_ms: int) -> int:
         if page.latest <= cut_ms:
             return 0
         states = page.states if page.earliest > cut_ms else page.states_after(cut_ms)

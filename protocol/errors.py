@@ -31,7 +31,7 @@ class Code(enum.IntEnum):
     SLOW_READER = 12  # what waited for the peer passed its bound
     SILENT = 13  # nothing heard for longer than suspect_after
     SUPERSEDED = 14  # a newer link of the same process took over
-    WRONG_SITE = 15  # the site that the peer named is not listed, or not the one dialled
+    WRONG_SITE = 15  # the site that the peer named is not listed, is not the one dialled, or lets something else cross
     BUSY = 16  # not decided yet who serves; try again
 
 

@@ -202,11 +202,13 @@ class Stored(Message):
 
 @attrs.frozen
 class Follow(Message):
-    """Follower to master: send what came after this cursor; (0, 0) is no cursor."""
+    """Follower to master: send what came after this cursor; (0, 0) is no cursor. Between sites `filter` is what the
+    sender's file lets cross (Filter.meaning), empty for everything: who means something else is refused."""
 
     number = 20
     log_id: int
     sequence: int
+    filter: bytes = b""
 
 
 @attrs.frozen

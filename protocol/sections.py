@@ -317,6 +317,28 @@ class ProxyAgentEntry:
         return fnmatch.fnmatchcase(proxy_id, self.id)
 
 
+@attrs.frozen(kw_only=True)
+class RemoteEntry:
+    """[[remote]]: which sessions a site shares with the others; the list is the same everywhere. Ends always cross."""
+
+    site: str = setting(settings.name, "The site. Between two sites the entries of both count.", bounds="a known site")
+    users: tuple[str, ...] = setting(
+        settings.chosen,
+        "Patterns of user names. Items with `!` in front exclude, others include; with none of these, all the rest is.",
+        default=(), bounds='["!guest-*"]',
+    )  # fmt: skip
+    groups: tuple[str, ...] = setting(
+        settings.chosen,
+        "Patterns of groups (the attribute `groups`). One that is excluded is enough to keep a session at home.",
+        default=(), bounds='["staff", "!visitors"]',
+    )  # fmt: skip
+    networks: tuple[str, ...] = setting(
+        settings.chosen_networks,
+        "Networks of client addresses. A key without an address is in none of them.",
+        default=(), bounds='["10.1.0.0/16", "!10.1.99.0/24"]',
+    )  # fmt: skip
+
+
 WEBHOOK_EVENTS = (
     "session.opened", "session.ended", "user.logged_out", "role.master", "role.slave", "problem.began",
     "problem.ended",
@@ -367,5 +389,10 @@ SECTIONS: dict[str, type[Any]] = {
 }
 """The tables of the file, in the order in which it is written."""
 
-LISTS: dict[str, type[Any]] = {"authagent": AuthAgentEntry, "proxyagent": ProxyAgentEntry, "webhook": WebhookEntry}
+LISTS: dict[str, type[Any]] = {
+    "authagent": AuthAgentEntry,
+    "proxyagent": ProxyAgentEntry,
+    "remote": RemoteEntry,
+    "webhook": WebhookEntry,
+}
 """The lists of tables of the file."""

@@ -235,6 +235,21 @@ def networks(value: Any) -> tuple[str, ...]:
     return given
 
 
+def chosen(value: Any) -> tuple[str, ...]:
+    """A list of patterns, of which those that begin with `!` exclude and the others include."""
+    given = texts(value)
+    if not all(each.removeprefix("!").strip() for each in given):
+        raise ValueError('a pattern is expected, such as "guest-*", or one that excludes, such as "!guest-*"')
+    return given
+
+
+def chosen_networks(value: Any) -> tuple[str, ...]:
+    """A list of addresses and networks, likewise."""
+    given = texts(value)
+    networks([each.removeprefix("!") for each in given])
+    return given
+
+
 _COOKIE_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+.^_`|~-")
 
 

@@ -18,10 +18,10 @@ import attrs
 from protocol import limits
 from protocol.changes import Changes, EndRun, LoginRun
 from protocol.codec import encode_payloads
+from protocol.disclosure import Disclosure
 from protocol.messages import Bulk
 from protocol.session import Origin, State
 from protocol.states import full_mask
-from protocol.table import Table
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class Debt:
 class Supply:
     """The debts of one side of comparison `number`. `sent` counts changes given out, `sent_bytes` their payloads."""
 
-    def __init__(self, table: Table, number: int) -> None:
+    def __init__(self, table: Disclosure, number: int) -> None:
         self.sent = 0
         self.sent_bytes = 0
         self._table = table

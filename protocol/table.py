@@ -20,28 +20,28 @@ All times are milliseconds of cluster time. Nothing here blocks or raises on wha
 """
 
 from collections.abc import Collection, Iterator
-from itertools import islice
 
-from protocol import limits, runs
+from protocol import limits
 from protocol.barriers import Barriers
-from protocol.changes import Barrier, Changes
-from protocol.digest import MINUTE_MS, Digest
+from protocol.changes import Changes
+from protocol.digest import Digest
+from protocol.disclosure import Disclosure
+from protocol.filter import Filter
 from protocol.items import Items
 from protocol.merging import Merge
-from protocol.page import ALIVE, KEY, NO_LEAF, PLACES, USER, row_of
+from protocol.page import ALIVE, KEY, NO_LEAF, USER, Page, row_of
+from protocol.pages import Pages
 from protocol.records import Counts, Merged, Records
+from protocol.selection import Selection
 from protocol.session import Login, LoginId, Origin, Record
 
 QUIET_PAGES = 16
 """How many pages `sweep` may pass over for each that it looks at closely."""
 
-ITEMS_AT_ONCE = 8
-"""Items in one batch: of the longest, 8 KiB each, so many fill an ordinary frame."""
-
 __all__ = ["Counts", "Merged", "Table"]
 
 
-class Table:
+class Table(Disclosure):
     """All sessions and tombstones that one node knows, and beside them its `items`."""
 
     def __init__(
@@ -52,21 +52,17 @@ class Table:
         records_max: int = limits.SESSIONS_MAX,
     ) -> None:
         self._doubt_ms = 2 * max_clock_offset_ms  # how far two honest stamps of one instant may lie apart
-        self.kept_ms = self._doubt_ms + limits.EXPIRED_KEPT_MS  # for how long the expired is kept and taken in
-        self._barriers = Barriers(digest_key)
-        self._records = Records(records_max, self._barriers)
-        self._pages = self._records.pages
-        self._by_key = self._records.by_key
-        self.items = Items(digest_key)
-        self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers, self.items)
+        self._digest_key = digest_key
+        self._selections: dict[Filter, Selection] = {}
+        barriers, items = Barriers(digest_key), Items(digest_key)
+        known = Records(records_max, barriers)
+        self._pages = known.pages
+        self._by_key = known.by_key
+        digest = Digest(digest_key, known.pages.by_handle, known.changed, barriers, items)
+        super().__init__(known, barriers, items, digest, max_clock_offset_ms)
         self._disputed: dict[str, LoginId] = {}  # by key, whom a conflict hides, so that each is counted once
         self._to_sweep: list[int] = []
         self.timed_out: list[Record] | None = None  # see watch_timeouts
-
-    @property
-    def records(self) -> int:
-        """How many records there are, tombstones included."""
-        return self._records.count
 
     @property
     def ended(self) -> int:
@@ -148,10 +144,6 @@ class Table:
         """Whether a new login must be refused."""
         return not self._records.has_room(ALIVE, new_page=True)
 
-    @property
-    def max_clock_offset_ms(self) -> int:
-        return self._doubt_ms // 2
-
     def record(self, login_id: LoginId) -> Record | None:
         """The record of a login, ended or not."""
         found = self._records.find(login_id[:2], login_id.sequence)
@@ -225,62 +217,26 @@ class Table:
         """The time of the user's last logout(user); -1 when there is none."""
         return self._barriers.get(user)
 
-    def barriers(self) -> Iterator[Barrier]:
-        return iter(self._barriers)
+    # -- what others are shown -----------------------------------------------------------------------------------
 
-    # -- what goes out -------------------------------------------------------------------------------------------
+    def selection(self, filter: Filter) -> Disclosure:
+        """What is disclosed to those for whom there is a filter; the same one each time, the table itself for none.
 
-    def slices(self, now_ms: int, records: int = limits.BATCH_CHANGES_MAX) -> Iterator[Changes]:
-        """The whole table, tombstones, barriers and items included, in batches of about `records`.
-
-        What changes between two batches may be in or not: the caller sends live changes besides.
+        The first question to a new one costs some microseconds a record.
         """
-        yield from self.item_slices()
-        yield from runs.slices(self._pages, self._barriers, now_ms - self.kept_ms, records)
-
-    def item_slices(self) -> Iterator[Changes]:
-        """Every item, some at a time: eight of the longest still fit one frame."""
-        left = iter(self.items)
-        return (Changes(items=part) for part in iter(lambda: tuple(islice(left, ITEMS_AT_ONCE)), ()))
-
-    def touched_since(self, since_ms: int) -> Iterator[Changes]:
-        """The activity since a time, of logins that have not ended, in batches."""
-        return runs.touch_slices(self._pages, since_ms, limits.BATCH_CHANGES_MAX)
-
-    def select(self, origin: Origin, page: int, mask: bytes) -> Changes:
-        """The records of a page that a 32-byte mask names: place p is bit p % 8 (from the lowest) of byte p // 8."""
-        found = self._pages.get(origin, page * PLACES)
+        if not filter:
+            return self
+        found = self._selections.get(filter)
         if found is None:
-            return Changes()
-        logins, ends = runs.of_page(found, runs.marked_places(found, mask))
-        return Changes(tuple(logins), tuple(ends))
+            found = self._selections[filter] = Selection(self, filter, self._digest_key)
+            self._digest.others.append(found.changed)
+        return found
 
-    def root(self, cut_min: int) -> bytes:
-        """The digest's root at a cut, in whole minutes; the last three cuts asked for are cheap to ask for again."""
-        return self._digest.root(cut_min)
+    def _shown(self, touched_ms: int) -> Pages:
+        return self._pages
 
-    def children(self, cut_min: int, path: bytes) -> bytes:
-        """The 16 hashes below a node of the digest; see Digest.children."""
-        return self._digest.children(cut_min, path)
-
-    def pages(self, cut_min: int, leaf: int) -> list[tuple[Origin, int, bytes]]:
-        """The pages of a leaf: origin, page number and State bytes, those that do not count at the cut as ABSENT."""
-        return [(page.origin, page.first // PLACES, states) for page, states in self._digest.pages(cut_min, leaf)]
-
-    def states(self, origin: Origin, page: int, cut_min: int) -> bytes:
-        """The State bytes of one page as `pages` gives them; all ABSENT where there is none."""
-        found = self._pages.get(origin, page * PLACES)
-        return bytes(PLACES) if found is None else found.states_after(cut_min * MINUTE_MS)
-
-    def barriers_hash(self, cut_min: int | None = None) -> bytes:
-        """The hash of the barriers at a cut, by default at the latest cut asked for."""
-        if cut_min is None:
-            cut_min = self._digest.newest_cut_min() or 0
-        return self._digest.barriers_hash(cut_min)
-
-    def items_hash(self, cut_min: int) -> bytes:
-        """The hash of the items at a cut, never empty: that is what a peer says that has never heard of items."""
-        return self.items.checksum(cut_min * MINUTE_MS).to_bytes(8, "big")
+    def _shown_page(self, origin: Origin, sequence: int) -> Page | None:
+        return self._pages.get(origin, sequence)
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 
@@ -307,6 +263,8 @@ class Table:
             pages -= 1
             if past:
                 self._digest.close(page)
+                for selection in self._selections.values():
+                    selection.close(page)
                 self._records.forget(page)
             else:
                 died = self._records.count_alive(page, now_ms)
@@ -334,7 +292,12 @@ class Table:
         for page in self._pages:
             page.leaf = NO_LEAF
             self._records.changed.add(page.handle)
+        others = self._digest.others
         self._digest = Digest(digest_key, self._pages.by_handle, self._records.changed, self._barriers, self.items)
+        self._digest.others += others
+        self._digest_key = digest_key
+        for selection in self._selections.values():
+            selection.rekey(digest_key)
 
     def _held(self, handles: Collection[int]) -> list[Record]:
         return [page.record(place) for page, place in map(self._pages.at, handles)]

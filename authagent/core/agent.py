@@ -86,7 +86,8 @@ class Agent:
         self.peers = Peers()
         self.election = Election(settings, dice)
         self.replication = Replication(table, Outgoing(settings.site))
-        self.resync = Resync(table, secret_id)
+        filters = {remote.name: remote.filter for remote in settings.remotes if remote.filter}
+        self.resync = Resync(table, secret_id, filters)
         self.service = Service(settings, table, self.peers, self.replication)
         clock = ClusterClock()
         self.pulse = Pulse(settings, table, self.peers, self.election, self.replication, self.resync, clock)

@@ -15,6 +15,7 @@ import attrs
 
 from authagent.core.peer import Peer
 from protocol.errors import RemoteProtocolError
+from protocol.filter import EVERYTHING, Filter
 
 CHANGES_S_MAX = 50_000
 """Changes that one other site may send in a second, on average over CHANGES_BURST_S: more than a site can make."""
@@ -56,6 +57,7 @@ class Border:
 
     peer: Peer
     traffic: Traffic
+    filter: Filter = EVERYTHING
     beat_due_s: float = 0.0
     # the other side as our follower
     follows: bool = False

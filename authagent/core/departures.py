@@ -5,6 +5,7 @@ Rules of this file:
 - A window lasts WINDOW (settings, 100 ms) or until WINDOW_CHANGES_MAX changes wait, whichever is first.
 - A Crossing names how far the log has crossed with it. What was gathered crosses in another order than it arose; so of
   several Crossings only the last one says that anything more has.
+- Whoever is sent the same shares one encoding: other sites that hold alike, and that one filter lets see alike.
 - A replay of the log is sent in one piece; so it is bounded, and beyond that tables are compared.
 
 Source: DESIGN section 4 (WAN), section 10.
@@ -17,15 +18,16 @@ import attrs
 from authagent.core.activity import Activity
 from authagent.core.border import Border
 from authagent.core.commands import Command, Send
-from authagent.core.gathering import Gathering, Vouched
+from authagent.core.gathering import Gathering
 from authagent.core.log import Entry
 from authagent.core.replication import Replication
 from authagent.core.settings import Settings
 from protocol import codec, crossing, framing
 from protocol.changes import Changes
 from protocol.crossing import Batch
+from protocol.filter import Filter
 from protocol.messages import Crossing, Update
-from protocol.session import LoginId
+from protocol.session import LoginId, Record
 from protocol.table import Table
 
 WINDOW_CHANGES_MAX = 500
@@ -77,10 +79,11 @@ class Departures:
         following = [border for border in borders if border.follows]
         gathering = self._gathered(now_s)
         commands: list[Command] = []
-        for holds in (True, False):
-            alike = [border for border in following if border.holds is holds]
-            if alike and gathering:
-                commands += self._send(alike, gathering.batches(self._vouched(holds)), now_s)
+        groups: dict[tuple[bool, Filter], list[Border]] = {}
+        for border in following:
+            groups.setdefault((border.holds, border.filter), []).append(border)
+        for alike in groups.values() if gathering else ():
+            commands += self._send(alike, self._batches(gathering, alike[0]), now_s)
         for border in following:
             border.peer.crossed = self.replication.log.sequence
         return commands
@@ -95,7 +98,7 @@ class Departures:
             for run in changes.touches:
                 for number in run.sequences:
                     gathering.touch(LoginId(*run.origin, number))
-        commands = self._send([border], gathering.batches(self._vouched(border.holds)), now_s)
+        commands = self._send([border], self._batches(gathering, border), now_s)
         border.peer.crossed = self.replication.log.sequence
         return commands
 
@@ -127,10 +130,14 @@ class Departures:
     def _reset(self) -> None:
         self.deadline, self._counted, self._changes = None, 0, 0
 
-    def _vouched(self, holds: bool) -> Vouched:
-        """Which logins the other side holds: those of this site that have crossed from here."""
+    def _batches(self, gathering: Gathering, border: Border) -> Iterator[Batch]:
+        """What waits, for one other site. It is known to hold those of this site that have crossed from here."""
         site, strangers = self.settings.site, self.replication.outgoing.strangers
-        return lambda record: holds and record.login.site == site and record.login_id[:2] not in strangers
+
+        def vouched(record: Record) -> bool:
+            return border.holds and record.login.site == site and record.login_id[:2] not in strangers
+
+        return gathering.batches(vouched, border.filter)
 
     def _send(self, borders: list[Border], batches: Iterable[Batch], now_s: float) -> list[Command]:
         """The batches, encoded once; the last of them says how far the log has crossed."""

@@ -9,6 +9,7 @@ Rules of this file:
   touches last.
 - An end of a login that the other side is known to hold is an out, by login id alone (protocol.crossing); `vouched`
   says which these are. All others cross whole.
+- What a filter hides stays here while it is alive, with its activity; its end crosses as an end, without its content.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ import attrs
 from protocol import codec, limits
 from protocol.changes import Barrier, Changes, EndRun, LoginRun, Mark, TouchRun
 from protocol.crossing import Batch, Out
+from protocol.filter import EVERYTHING, Filter
 from protocol.item import Item
 from protocol.session import LoginId, Origin, Record, State
 from protocol.table import Table
@@ -56,14 +58,14 @@ class Gathering:
         """Take in activity of a session."""
         self._touched[login_id] = None
 
-    def batches(self, vouched: Vouched) -> Iterator[Batch]:
-        """Everything that waits, as batches in the order in which they must cross."""
-        ended = self._records(self._ended.keys() - self._begun.keys())
+    def batches(self, vouched: Vouched, filter: Filter = EVERYTHING) -> Iterator[Batch]:
+        """Everything that waits and that the filter shows, as batches in the order in which they must cross."""
+        ended = self._records(self._ended.keys() - self._begun.keys(), filter)
         disputed = {record.login_id for record in ended if record.state == State.CONFLICT}
         whole = self._begun.keys() | disputed
-        begun = self._records(whole)
+        begun = self._records(whole, filter)
         ended = [record for record in ended if record.login_id not in disputed]
-        touched = self._records(self._touched.keys() - whole)
+        touched = self._records(self._touched.keys() - whole, filter)
         logins = Changes(
             logins=tuple(_login_runs(record for record in begun if not record.login.partial)),
             ends=tuple(_end_runs(record for record in begun if record.login.partial)),
@@ -75,10 +77,12 @@ class Gathering:
             [self._final(final, vouched), Batch(logins), _ends(superseded, vouched), Batch(touches)]
         )
 
-    def _records(self, login_ids: Iterable[LoginId]) -> list[Record]:
-        """What the table holds of them, by login id; what it refused or has forgotten crosses not."""
+    def _records(self, login_ids: Iterable[LoginId], filter: Filter) -> list[Record]:
+        """What the table holds of them and the filter shows, by login id; what it refused or has forgotten crosses
+        not."""
         found = (self.table.record(login_id) for login_id in sorted(login_ids))
-        return [record for record in found if record is not None]
+        held = (record for record in found if record is not None)
+        return [shown for record in held if (shown := filter.shown(record)) is not None] if filter else list(held)
 
     def _final(self, records: list[Record], vouched: Vouched) -> Batch:
         """Logouts, with the marks that stand for what only others hold."""

@@ -152,6 +152,9 @@ class Pulse:
         comparing = self.resync.comparing(peer.link)
         made = attrs.evolve(common, echo_ms=echo_ms, held_ms=held_ms, comparing=comparing)
         if peer.is_remote:
+            disclosed = self.resync.disclosed(peer)
+            if disclosed is not self.table and common.root is not None:
+                made = attrs.evolve(made, root=disclosed.root(common.cut_min))
             sites = sorted({each.site for each in self.peers if each.is_remote and each is not peer})
             made = attrs.evolve(made, sequence=peer.crossed, sites=tuple(sites))
         return Send((peer.link,), made)

@@ -4,11 +4,13 @@ Rules of this file:
 
 - At most one comparison on a link. Who dialled numbers its comparisons oddly, who listened evenly.
 - A snapshot is the only part that costs much: at most two are served at once, others wait with what they have.
+- Another site is shown what the filter between the two lets pass, everybody else the whole table.
 - What a comparison brings is merged and relayed by replication.py like everything else.
 
 Source: DESIGN section 4, Resync.
 """
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -17,7 +19,9 @@ from authagent.core.commands import Command, Send
 from authagent.core.peer import Peer
 from protocol import limits
 from protocol.comparison import Comparison, Way
+from protocol.disclosure import Disclosure
 from protocol.errors import RemoteProtocolError
+from protocol.filter import Filter
 from protocol.messages import Bulk, Compare, Compared, Nodes, Pages, SnapshotWait, Want
 from protocol.table import Table
 
@@ -33,6 +37,7 @@ class Resync:
 
     table: Table
     secret_id: bytes
+    filters: Mapping[str, Filter] = attrs.field(factory=dict)  # by name, of other sites for which there is one
     finished_count: int = 0
     snapshots_count: int = 0
     _comparisons: dict[int, Comparison] = attrs.field(factory=dict)
@@ -40,6 +45,11 @@ class Resync:
     _know_items: dict[tuple[str, str], int | None] = attrs.field(factory=dict)  # by kind and name: which run of it does
     _number: int = 0
     _since_ms: dict[tuple[str, str], int] = attrs.field(factory=dict)  # by kind and name: when the last one began
+
+    def disclosed(self, peer: Peer) -> Disclosure:
+        """What of our table is compared with the peer's."""
+        found = self.filters.get(peer.site) if peer.is_remote else None
+        return self.table if found is None else self.table.selection(found)
 
     def knows_items(self, peer: Peer) -> bool:
         """Whether a peer keeps items: a comparison has told, on this link or an earlier one of the same process."""
@@ -120,7 +130,7 @@ class Resync:
         if initiator is False and number % 2 == peer.dialled:
             raise RemoteProtocolError("comparison: a number of ours")
         since_ms = self._since_ms.get((peer.kind, peer.name), 0)
-        comparison = Comparison(self.table, number, initiator, self.secret_id, forced, since_ms=since_ms)
+        comparison = Comparison(self.disclosed(peer), number, initiator, self.secret_id, forced, since_ms=since_ms)
         self._comparisons[peer.link] = comparison
         return comparison
 

@@ -5,6 +5,7 @@ from typing import Protocol
 import attrs
 
 from protocol import limits
+from protocol.filter import EVERYTHING, Filter
 
 
 class Dice(Protocol):
@@ -17,10 +18,11 @@ class Dice(Protocol):
 
 @attrs.frozen
 class RemoteSite:
-    """Another site: its name, and the ids of its agents in the order in which they are tried."""
+    """Another site: its name, the ids of its agents in the order in which they are tried, and what crosses."""
 
     name: str
     agents: tuple[str, ...]
+    filter: Filter = EVERYTHING
 
 
 @attrs.frozen

@@ -11,7 +11,9 @@ Rules of this file:
   tables that differ are judged when nothing has changed since the last heartbeat. Still they are compared in the end:
   soon where the other master lacks a link that this one has, or the reverse; else after UNEQUAL_LOADED_S.
 - One of the two begins that comparison: the one of the lesser site.
-- Another site's mistakes (clock, secret, version, a site that our file does not list) cost its link and one alarm.
+- With a filter both sides mean the same one, or do not speak; each compares what it lets pass (Resync.disclosed).
+- Another site's mistakes (clock, secret, version, a site that our file does not list, another filter) cost its link
+  and one alarm.
 
 Source: DESIGN section 4, WAN and Resync.
 """
@@ -34,7 +36,9 @@ from authagent.core.resync import Resync
 from authagent.core.settings import Dice, Settings
 from protocol import codec, crossing
 from protocol.changes import Changes
+from protocol.digest import MINUTE_MS
 from protocol.errors import Code, RemoteProtocolError
+from protocol.filter import Filter
 from protocol.messages import Bulk, Crossing, Follow, Following, Heartbeat, Role, Stored
 from protocol.stamp import ClusterClock, Now
 from protocol.table import Table
@@ -57,7 +61,13 @@ class Site:
     waited: int = 0  # changes not known to be there when the link was lost
     arisen: int = 0  # changes of our site until then
     refused: str = ""  # why it will not have us, or we it
+    alarmed: Code | None = None  # of what kind that was, when it was alarmed last
     returned: tuple[float, int, int] | None = None  # (away for, events out and in) until tables are known to be equal
+
+    @property
+    def filter(self) -> Filter:
+        """What crosses between it and this one."""
+        return self.reaching.site.filter
 
 
 @attrs.define
@@ -102,7 +112,13 @@ class Sites:
         return commands
 
     def tick(self, now: Now) -> list[Command]:
-        """The regular word to each other site, with all that waits before it."""
+        """The regular word to each other site, with all that waits before it.
+
+        What has changed is judged by the filters at each tick, on a slave too: a million records at once, at its
+        promotion, would take it seconds.
+        """
+        for found in self.resync.filters.values():
+            self.table.selection(found).root(self.clock.now_ms(now) // MINUTE_MS)
         due = [border for border in self.borders.values() if now.monotonic_s >= border.beat_due_s]
         if not due:
             return []
@@ -141,14 +157,14 @@ class Sites:
             site.reaching.stop()
         if event.refused is None or event.refused in (Code.NOT_MASTER, Code.STOPPING, Code.BUSY):
             return []
-        return self._alarm(site, event.agent, event.text)
+        return self._alarm(site, event.agent, event.refused, event.text)
 
     def opened(self, peer: Peer, now: Now) -> list[Command]:
         """A link with an agent of another site was let in."""
         site = self.known[peer.site]
         site.reaching.stop()
         waited = self.queued(peer.site)
-        border = Border(peer, site.traffic, patience_s=self.settings.wan_unequal_after_s)
+        border = Border(peer, site.traffic, site.filter, patience_s=self.settings.wan_unequal_after_s)
         self.borders[peer.link] = border
         away_s = 0.0 if site.lost_s is None else now.monotonic_s - site.lost_s
         if site.lost_s is not None:
@@ -180,7 +196,7 @@ class Sites:
                 site.reaching.redirected(now.monotonic_s, self.dice.random())
             elif code in REFUSALS:
                 site.reaching.failed(now.monotonic_s, self.dice.random(), refused=True)
-                return self._alarm(site, peer.id, text)
+                return self._alarm(site, peer.id, code, text)
             else:
                 site.reaching.start(now.monotonic_s)
         keys = {
@@ -192,11 +208,12 @@ class Sites:
     def _linked(self, name: str) -> bool:
         return any(border.peer.site == name for border in self.borders.values())
 
-    def _alarm(self, site: Site, agent: str, text: str) -> list[Command]:
+    def _alarm(self, site: Site, agent: str, code: Code, text: str) -> list[Command]:
         """Say once why another site and this one do not come together."""
-        if site.refused == text:
-            return []
         site.refused = text
+        if site.alarmed == code:
+            return []  # the text may differ: its other agent says the same, or it refuses us in its own words
+        site.alarmed = code
         keys = {"site": site.reaching.site.name, "agent": agent, "reason": text}
         return [do.Log("site.refused", "alarm", keys)]
 
@@ -212,11 +229,11 @@ class Sites:
         if message.role != Role.MASTER or self.election.role != Role.MASTER:
             return []
         if now.monotonic_s - peer.opened_s >= WELL_AFTER_S:
-            site.refused = ""
+            site.refused, site.alarmed = "", None
         site.reaching.serves(peer.id)
         if not border.asked:
             border.asked = True
-            return [do.Send((peer.link,), Follow(*site.cursors.get(peer.id, (0, 0))))]
+            return [do.Send((peer.link,), Follow(*site.cursors.get(peer.id, (0, 0)), site.filter.meaning))]
         if border.log_id and message.log_id == border.log_id:
             border.heard_up_to(message.sequence, self.replication.position)
         return self._judge(border, site, message, now)
@@ -230,7 +247,7 @@ class Sites:
         if not self.pulse.comparable(message, now):
             return []
         quiet, border.position = border.position == self.replication.position, self.replication.position
-        if message.root == self.table.root(message.cut_min):
+        if message.root == self.resync.disclosed(peer).root(message.cut_min):
             peer.compared(True, now)
             border.differs_since_s, border.patience_s = None, self.settings.wan_unequal_after_s
             return self._told_equal(site, peer, True)
@@ -271,7 +288,14 @@ class Sites:
     # -- what crosses ---------------------------------------------------------------------------------------------
 
     def follow(self, peer: Peer, message: Follow, now: Now) -> list[Command]:
-        """The other side asks for what comes after its cursor. The caller knows that this agent serves."""
+        """The other side asks for what comes after its cursor. The caller knows that this agent serves.
+
+        Raises RemoteProtocolError when it means another filter.
+        """
+        if message.filter != self.known[peer.site].filter.meaning:
+            both = " and ".join(sorted((peer.site, self.settings.site)))
+            text = f"what [[remote]] lets cross between {both} is not the same in both files"
+            raise RemoteProtocolError(f"{text}: make them equal, and restart", Code.WRONG_SITE)
         border, log = self.borders[peer.link], self.replication.log
         self.departures.open()
         commands = self.departures.flush(self.borders.values(), now.monotonic_s)

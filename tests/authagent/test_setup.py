@@ -97,6 +97,25 @@ def test_what_a_reload_cannot_change_is_named(tmp_path: Path) -> None:
     assert not old.same_identity(read(first))
 
 
+def test_what_crosses_is_what_the_entries_of_both_sites_say(tmp_path: Path) -> None:
+    """Patterns as names are kept; another filter waits for a restart, as another agent of another site does."""
+    path = write_files(tmp_path)
+    far = '[[authagent]]\nid = 1\nsite = "{site}"\nhost = "127.0.0.1"\nport = {port}\n'
+    path.write_text(path.read_text() + far.format(site="lan2", port=1) + far.format(site="lan3", port=2))
+    old = read(path)
+    assert [(remote.name, remote.agents, bool(remote.filter)) for remote in old.remotes] == [
+        ("lan2", ("1",), False), ("lan3", ("1",), False),
+    ]  # fmt: skip
+    lists = '[[remote]]\nsite = "lan2"\nusers = ["!Guest-*"]\n[[remote]]\nsite = "lan1"\ngroups = ["staff"]\n'
+    path.write_text(path.read_text().replace("[tls]", '[session]\nuser_names = "lower"\n[tls]') + lists)
+    new = read(path)
+    assert [len(remote.filter.rules) for remote in new.remotes] == [2, 1]
+    assert {rule.users.excludes for remote in new.remotes for rule in remote.filter.rules} == {("guest-*",), ()}
+    assert old.needs_restart(new) == ["[[remote]]"]
+    path.write_text(path.read_text() + far.format(site="lan3", port=3).replace("id = 1", "id = 2"))
+    assert new.needs_restart(read(path)) == ["[[authagent]] of other sites"]
+
+
 def test_weak_secrets_and_plain_links_are_warned_about(tmp_path: Path) -> None:
     """At each start and reload, without the secret."""
     path = with_tls(tmp_path, 'mode = "insecure-plain"')

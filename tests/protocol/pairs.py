@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from protocol.changes import Changes, EndRun, LoginRun, TouchRun
 from protocol.codec import decode, decode_changes, encode
 from protocol.comparison import Comparison
+from protocol.filter import EVERYTHING, Filter
 from protocol.messages import Bulk, Message
 from protocol.session import LoginId, Origin, State
 from protocol.table import Table
@@ -79,10 +80,14 @@ def contents(table: Table) -> dict[object, tuple[object, ...]]:
 
 
 class Side:
-    """One node's end of the link: its table, its machine while there is one, and what it has sent."""
+    """One node's end of the link: its table, its machine while there is one, and what it has sent.
 
-    def __init__(self, table: Table) -> None:
+    `shown` is what is compared of the table, where that is not all of it.
+    """
+
+    def __init__(self, table: Table, filter: Filter = EVERYTHING) -> None:
         self.table = table
+        self.shown = table.selection(filter)
         self.machine: Comparison | None = None
         self.out: deque[bytes] = deque()
         self.sent_bytes = 0
@@ -102,9 +107,9 @@ class Pair:
     The two sides are `opener` and `answerer`; `now_ms` may be moved by the test, the answerer's apart by `ahead_ms`.
     """
 
-    def __init__(self, opener: Table, answerer: Table) -> None:
-        self.opener = Side(opener)
-        self.answerer = Side(answerer)
+    def __init__(self, opener: Table, answerer: Table, filter: Filter = EVERYTHING) -> None:
+        self.opener = Side(opener, filter)
+        self.answerer = Side(answerer, filter)
         self.now_ms = NOW_MS
         self.ahead_ms = 0
 
@@ -120,7 +125,7 @@ class Pair:
             side.out.clear()
             place = 0 if initiator else 1
             side.machine = Comparison(
-                side.table, 1, initiator, secret_ids[place], forced[place], since_ms=since_ms[place]
+                side.shown, 1, initiator, secret_ids[place], forced[place], since_ms=since_ms[place]
             )
         assert self.opener.machine is not None
         self.opener.send(self.opener.machine.start(self.now_ms))

@@ -151,6 +151,19 @@ def test_only_sites_with_agents_can_stand_in() -> None:
     assert parse(PAIR + '[failover]\nother_sites = ["lan1"]\n', "").failover.other_sites == ("lan1",)
 
 
+def test_filters_are_of_sites_that_exist_one_each() -> None:
+    """Their site is always written, whatever the file's own is: an entry means the same on every machine."""
+    entry = '[[remote]]\nsite = "lan1"\nusers = ["!guest-*"]\n'
+    (remote,) = parse(PAIR + entry, "").remotes
+    assert (remote.site, remote.users, remote.groups, remote.networks) == ("lan1", ("!guest-*",), (), ())
+    found = mistakes(PAIR + entry + entry + '[[remote]]\nsite = "lan11"\n')
+    assert found == {
+        "[[remote]] 2 site": '"lan1" has an entry already; put both into one',
+        "[[remote]] 3 site": '"lan11" has no [[authagent]]; did you mean lan1?',
+    }
+    assert "missing" in mistakes(f'site = "lan1"\n{PAIR}[[remote]]\nusers = ["a"]\n')["[[remote]] 1 site"]
+
+
 @pytest.mark.parametrize("where", ['host = "10.1.0.11"', 'host = "::1"\nwan_host = "10.1.0.11"',
                                    'host = "::1"\nlisten = ["[::]:9023"]'])  # fmt: skip
 def test_tls_off_is_for_loopback_only(where: str) -> None:

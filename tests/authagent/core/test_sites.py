@@ -9,7 +9,9 @@ from protocol import codec, crossing
 from protocol.changes import Barrier, Changes, TouchRun
 from protocol.crossing import Batch
 from protocol.errors import Code
+from protocol.filter import between
 from protocol.messages import Bulk, Compare, Compared, Crossing, Follow, Following, Heartbeat, Report, Role, Stored
+from protocol.sections import RemoteEntry
 from protocol.session import LoginId, Origin, State
 from tests.authagent.core.machine import (
     NOW_MS,
@@ -340,3 +342,97 @@ def test_news_of_a_comparison_is_compared_with_the_other_sites() -> None:
     machine.hear(OTHER, opening, Bulk(opening.comparison, codec.encode_changes(logins("10.0.0.1", site="lan0"))))
     machine.hear(OTHER, Compared(opening.comparison, 1))
     assert len(sent(machine.said, Compare, FAR)) == 1
+
+
+# -- with a filter -----------------------------------------------------------------------------------------------------
+
+NO_GUESTS = between([RemoteEntry(site="lan2", users=("!guest*",))], ("lan1", "lan2"))
+FILTERED = (RemoteSite("lan0", ("1",)), RemoteSite("lan2", ("1", "2"), NO_GUESTS))
+
+
+def follow_filtered(machine: Machine, link: int = FAR) -> list[do.Command]:
+    """lan2, which means the same filter, follows; tables are compared."""
+    commands = machine.hear(link, Follow(0, 0, NO_GUESTS.meaning), Following(THEIRS, 0, False))
+    compare(machine, link)
+    return commands
+
+
+def test_who_does_not_pass_stays_and_his_end_crosses_bare() -> None:
+    """[P-80] Not the login nor its activity; the end whole, without attributes, and never as an out. Others do."""
+    machine = make_site(FILTERED)
+    link_far(machine)
+    link_far(machine, OTHER, "lan0")
+    follow_filtered(machine)
+    machine.hear(OTHER, Follow(0, 0), Following(THEIRS, 0, False))
+    compare(machine, OTHER)
+    guest = logins("10.0.0.9", first=1, user="guest1")
+    commands = proxy_says(machine, logins("10.0.0.1")) + proxy_says(machine, guest, 2)
+    touch = TouchRun(ORIGIN, [1], [NOW_MS + 1000])
+    commands += proxy_says(machine, Changes(touches=(touch,)), 3)
+    assert [run.users for batch in crossed(commands, FAR) for run in batch.changes.logins] == [["alice"]]
+    assert not any(batch.changes.touches for batch in crossed(commands, FAR))
+    assert len(crossed(commands, OTHER)) == 3, "lan0 has no filter"
+    assert sent(commands, Crossing, FAR)[-1].sequence < machine.agent.replication.log.sequence
+    (border,) = machine.agent.sites.links("lan2")
+    assert border.peer.crossed == machine.agent.replication.log.sequence, "heartbeats tell that all has crossed"
+
+    out = ends("10.0.0.9", first=1, user="guest1")
+    commands = proxy_says(machine, out, 4) + proxy_says(machine, ends("10.0.0.1"), 5)
+    first, second = crossed(commands, FAR)
+    assert [(run.users, run.states) for run in first.changes.ends] == [(["guest1"], bytes([State.LOGGED_OUT]))]
+    assert not first.outs and not first.changes.logins
+    assert [out.sequences for out in second.outs] == [[0]]
+    assert [len(batch.outs) for batch in crossed(commands, OTHER)] == [1, 1]
+
+
+def test_the_selections_are_compared() -> None:
+    """The root that lan2 is offered and judged by is that of what passes; lan0 sees the whole table."""
+    machine = make_site(FILTERED)
+    link_far(machine)
+    link_far(machine, OTHER, "lan0")
+    follow_filtered(machine)
+    proxy_says(machine, logins("10.0.0.1"))
+    proxy_says(machine, logins("10.0.0.9", first=1, user="guest1"), 2)
+    machine.said.clear()
+    machine.wait_hearing(1.4, FAR, role=Role.MASTER, log_id=THEIRS)
+    (beat_far,), (beat_other,) = (sent(machine.said, Heartbeat, link)[-1:] for link in (FAR, OTHER))
+    cut_min, shown = beat_far.cut_min, machine.table.selection(NO_GUESTS)
+    assert beat_far.root == shown.root(cut_min) != machine.table.root(cut_min) == beat_other.root
+    machine.hear(FAR, beat(machine, root=shown.root(cut_min), cut_min=cut_min))
+    assert machine.agent.peers.get(FAR).equal is True  # type: ignore[union-attr]
+    machine.hear(FAR, beat(machine, root=machine.table.root(cut_min), cut_min=cut_min))
+    machine.hear(FAR, beat(machine, root=machine.table.root(cut_min), cut_min=cut_min))
+    assert machine.agent.peers.get(FAR).equal is False  # type: ignore[union-attr]
+
+
+def test_a_site_that_is_empty_is_given_what_passes() -> None:
+    """The snapshot that a comparison brings it has no guests in it."""
+    machine = make_site(FILTERED)
+    proxy_says(machine, logins("10.0.0.1"))
+    proxy_says(machine, logins("10.0.0.9", first=1, user="guest1"), 2)
+    link_far(machine)
+    machine.hear(FAR, Follow(0, 0, NO_GUESTS.meaning), Following(THEIRS, 0, False))
+    (opening,) = sent(machine.said, Compare, FAR)
+    theirs = Compare(opening.comparison, opening.cut_min, opening.secret_id, b"r" * 8, b"b" * 8, 0, 0, False, b"i" * 8)
+    commands = machine.hear(FAR, theirs) + machine.step(on.LinkDrained(FAR))
+    changes = [codec.decode_changes(bulk.payload) for bulk in sent(commands, Bulk, FAR)]
+    assert [run.users for each in changes for run in each.logins] == [["alice"]]
+
+
+def test_both_sides_must_mean_the_same_filter() -> None:
+    """[P-81] Ours is in our Follow; one that means another ends its link, and an alarm says what to do, once."""
+    for remotes, theirs, ours in (
+        (FILTERED, b"", NO_GUESTS.meaning),
+        (FILTERED, b"another!", NO_GUESTS.meaning),
+        (REMOTES, NO_GUESTS.meaning, b""),
+    ):
+        machine = make_site(remotes)
+        assert [follow.filter for follow in sent(link_far(machine), Follow, FAR)] == [ours]
+        for link in (FAR, FAR + 1, FAR + 2):
+            commands = machine.hear(link, Follow(0, 0, theirs))
+            (close,) = of(commands, do.Close)
+            assert close.code == Code.WRONG_SITE and "[[remote]]" in close.text and "lan1 and lan2" in close.text
+            assert sent(commands, Following) == [] and sent(machine.said, Compare) == []
+            link_far(machine, link + 1)
+        alarms = [each for each in machine.said if isinstance(each, do.Log) and each.grade == "alarm"]
+        assert [(alarm.event, alarm.keys["site"]) for alarm in alarms] == [("site.refused", "lan2")]
