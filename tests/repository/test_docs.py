@@ -22,7 +22,7 @@ SERVED = [tree.ROOT / "README.md", tree.ROOT / "docs" / "tutorial.md", *sorted((
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"(?:<!-- (run|compile) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"<!-- from: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
-EVENT = re.compile(r"[a-z]+(\.[a-z_]+)?")
+EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 LOGGING_CALLS = {"started", "note", "warning", "alarm", "detail", "session", "Log", "_emit", "_write"}
 
 WRITTEN_BY_OTHERS = {"docs/benchmark.md"}
