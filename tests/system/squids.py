@@ -14,13 +14,12 @@ from pathlib import Path
 
 import attrs
 
-from protocol.io.control_client import ControlError, ask
+from protocol.io.control_client import ask
 from tests.ports import free_port
+from tests.system import daemons
+from tests.system.daemons import PATIENCE_S
 from tests.system.processes import Process, until
 from tests.system.squid_files import Files, MachineFiles
-
-PATIENCE_S = 30.0
-"""For what must happen at all, on a machine that does much else."""
 
 _users = itertools.count(1)
 _block = 64 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 128
@@ -33,16 +32,11 @@ def client_address() -> str:
 
 
 @attrs.define
-class Machine:
+class Machine(daemons.Machine):
     """One machine of the farm: a Squid and the ProxyAgent beside it."""
 
     files: MachineFiles
     squid: Process
-    daemon: Process
-
-    @property
-    def name(self) -> str:
-        return self.files.id
 
     @property
     def port(self) -> int:
@@ -53,10 +47,6 @@ class Machine:
     def folder(self) -> Path:
         """Of Squid's files and logs."""
         return self.files.home
-
-    @property
-    def control(self) -> str:
-        return self.files.control
 
     @property
     def access_log(self) -> str:
@@ -77,29 +67,16 @@ class Machine:
     async def wait_squid(self) -> float:
         """Wait until Squid takes connections."""
         return await until(
-            lambda: "Accepting HTTP Socket" in self.cache_log() or self.cache_log()[-2_000:], PATIENCE_S, self.name
+            lambda: "Accepting HTTP Socket" in self.cache_log() or self.cache_log()[-2_000:], PATIENCE_S, self.id
         )
 
-    async def wait_served(self) -> float:
-        """Wait until the ProxyAgent is served by an agent, has compared its copy, and answers helpers."""
-        return await until(self._served, PATIENCE_S, f"{self.name} is served")
-
     def _served(self) -> object:
-        helpers = Path(self.control.replace(".sock", ".squid"))
-        try:
-            status = ask(self.control, "status", timeout_s=2.0)
-        except (ControlError, OSError) as error:
-            return str(error)
-        return (helpers.exists() and status["digest_equal"] is True and not status["problems"]) or str(status)
+        """Helpers are answered too."""
+        return super()._served() if Path(self.helpers).exists() else self.daemon.log_end()
 
     def ask(self, verb: str, **arguments: object) -> dict[str, object]:
         """A verb at this machine's control socket."""
         return ask(self.control, verb, **arguments)
-
-    def user_of(self, address: str) -> str | None:
-        """Who is logged in from there, as this machine knows."""
-        session = self.ask("lookup", key=address)["session"]
-        return None if session is None else session["user"]  # type: ignore[index,no-any-return]
 
 
 @attrs.define
@@ -126,11 +103,7 @@ class Farm:
         """Wait until every machine that runs knows who is there."""
         for machine in self.machines:
             if machine.daemon.running:
-                await until(
-                    lambda machine=machine: machine.user_of(address) == user or machine.user_of(address),  # type: ignore[misc]
-                    PATIENCE_S,
-                    f"{machine.name} knows that {user} is at {address}",
-                )
+                await machine.wait_knows(address, user)
 
     def end(self) -> None:
         """End what runs."""
@@ -151,7 +124,7 @@ async def open_farm(
     farm = Farm(
         folder,
         [files.agent(number, made[0].config) for number in range(1, agents + 1)],
-        [Machine(each, files.squid(each), files.daemon(each)) for each in made],
+        [Machine(each.id, each.control, files.daemon(each), each, files.squid(each)) for each in made],
         files.haproxy(made) if switch else None,
         files.switch_port,
     )
