@@ -58,8 +58,9 @@ MESSAGES: tuple[Message, ...] = (
     messages.Welcome(b"v=x"),
     messages.Refusal(Code.CLOCK, "clocks differ by 9 s", 500, "2"),
     messages.Heartbeat(
-        Role.MASTER, 3, False, 1 << 63, 12, 29_833_333, b"8 bytes!", b"SECR", NOW_MS, NOW_MS, 55, 54, 1, 0, 1_000_000
-    ),
+        Role.MASTER, 3, False, 1 << 63, 12, 29_833_333, b"8 bytes!", b"SECR", NOW_MS, NOW_MS, 55, 54, 1, 0, 1_000_000,
+        False, ("lan2", "lan3"),
+    ),  # fmt: skip
     messages.Farewell(Code.NOT_MASTER, "the master is 2", "2"),
     messages.Error(Code.UNKNOWN_MESSAGE, "message 99 is unknown to this version"),
     messages.Ping(5),
@@ -68,7 +69,7 @@ MESSAGES: tuple[Message, ...] = (
     messages.Report(1, b"payload"),
     messages.Acknowledgement(5, 4, ("1", "2")),
     messages.Stored(1 << 63, 12),
-    messages.Follow(0, 0),
+    messages.Follow(1 << 63, 11, b"8 bytes!"),
     messages.Following(1 << 63, 12, True),
     messages.Bulk(3, b"payload"),
     messages.Crossing(9, b"batch"),

@@ -41,10 +41,13 @@ def test_the_bytes_of_changes_never_change() -> None:
 
 
 def test_earlier_forms_are_still_understood() -> None:
-    """A Compare without the hash of items, and a payload without items, decode to what they always meant."""
+    """What has grown decodes without what has come since, as it always did: of messages, and of a payload."""
     compare = next(sample for sample in samples.MESSAGES if isinstance(sample, messages.Compare))
+    heartbeat = next(sample for sample in samples.MESSAGES if isinstance(sample, messages.Heartbeat))
 
     assert decode(bytes.fromhex(GOLDEN["Compare-1"])) == attrs.evolve(compare, items=b"")
+    assert decode(bytes.fromhex(GOLDEN["Heartbeat-1"])) == attrs.evolve(heartbeat, sites=())
+    assert decode(bytes.fromhex(GOLDEN["Follow-1"])) == messages.Follow(0, 0)
     assert decode_changes(bytes.fromhex(GOLDEN["Changes-1"])) == attrs.evolve(samples.CHANGES, items=())
     assert encode_changes(attrs.evolve(samples.CHANGES, items=())).hex() == GOLDEN["Changes-1"]
 
