@@ -5,7 +5,8 @@ Rules of this file:
 - An adapter talks to the ProxyAgent beside it through its public interface (proxyagent.agent), like any host program.
 - No adapter stops the program: one that cannot serve (a port that is taken, an extra that is missing) is one alarm and
   one problem in `proxyagent status`, and is tried again every few seconds.
-- After a reload every adapter is made anew from the configuration as it is then.
+- After a reload every adapter is made anew from the configuration as it is then, but for one that says it would be the
+  same (Lasting): whoever is just being served is not cut off.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,6 +53,14 @@ class Drainable(Protocol):
         """Wait until a switch that asks has been told; not at all where none asks."""
 
 
+@runtime_checkable
+class Lasting(Protocol):
+    """An adapter that depends on nothing but what it was made of: no file, no library that could have changed."""
+
+    def is_as(self, other: object) -> bool:
+        """Whether `other` would serve exactly as this one does."""
+
+
 Make = Callable[[ProxySetup], Adapter | None]
 """Makes an adapter as the configuration says; None where the configuration does not want it. Raises AdapterUnusable."""
 
@@ -64,6 +73,7 @@ class Keeper:
     make: Make
     setup: Callable[[], ProxySetup]
     _turn: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _adapter: object = None  # what serves, or tries to
     _drainable: Drainable | None = None
     _draining: bool = False
     _failure: str = ""
@@ -77,7 +87,17 @@ class Keeper:
 
     def reopen(self) -> None:
         """Make it anew: after a reload."""
-        self._turn.cancel()
+        if not self._lasts():
+            self._turn.cancel()
+
+    def _lasts(self) -> bool:
+        """Whether what serves now is what would be made."""
+        if self._since_s is None or not isinstance(self._adapter, Lasting):
+            return False
+        try:
+            return self._adapter.is_as(self.make(self.setup()))
+        except AdapterUnusable:
+            return False
 
     def drain(self, wanted: bool) -> bool:
         """Have nobody new sent here, or new users again, through reloads too; False where nothing can tell a switch."""
@@ -108,6 +128,7 @@ class Keeper:
     async def _serve(self, agent: ProxyAgent, log: Log) -> None:
         adapter: object = self.make(self.setup())
         self._failure, self._since_s = self.error, trio.current_time()  # one that was settled begins without a failure
+        self._adapter = adapter
         self._drainable = adapter if isinstance(adapter, Drainable) else None
         if adapter is None:
             self._failure = ""

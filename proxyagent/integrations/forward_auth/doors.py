@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from protocol.io.log import Log
+from proxyagent.errors import Closed
 from proxyagent.integrations.forward_auth.answer import STRANGER
 from proxyagent.integrations.forward_auth.conversation import Conversation
 
@@ -124,7 +125,7 @@ class Doors:
             sent = conversation.receive(connection.socket.recv(READ_BYTES_MAX))
         except BlockingIOError:
             return
-        except OSError:
+        except (OSError, Closed):  # it has left; or this process is leaving
             self._close(connection)
             return
         except Exception as error:  # noqa: BLE001 - a mistake of ours lets nobody in, and costs one connection

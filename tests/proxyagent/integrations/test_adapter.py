@@ -92,3 +92,47 @@ async def test_an_adapter_that_serves_again_has_no_error(setup: ProxySetup, auto
         await trio.sleep(7)
         assert len(told.lines) == 2
         nursery.cancel_scope.cancel()
+
+
+@attrs.define(eq=False)
+class Fixed:
+    """Says that it depends on nothing but its number."""
+
+    number: int
+    turns: int = 0
+    served: trio.Event = attrs.field(factory=trio.Event)
+
+    def is_as(self, other: object) -> bool:
+        return isinstance(other, Fixed) and other.number == self.number
+
+    async def serve(self, agent: ProxyAgent, log: Log) -> None:
+        self.turns += 1
+        if self.turns == 1 and self.number == 3:
+            raise AdapterUnusable("not yet")
+        self.served.set()
+        await trio.sleep_forever()
+
+
+async def test_an_adapter_that_would_be_the_same_serves_on(setup: ProxySetup, autojump_clock: MockClock) -> None:
+    """A reload that changes nothing for it cuts nobody off; one that does, or comes while it cannot serve, does."""
+    first, other, failing = Fixed(1), Fixed(2), Fixed(3)
+    wanted = [first]
+    keeper = Keeper("fixed", lambda setup: wanted[-1], lambda: setup)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.keep, FakeProxyAgent(), Log(Told().write, level=1, monotonic_s=trio.current_time))
+        await first.served.wait()
+        wanted.append(Fixed(1))
+        keeper.reopen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (first.turns, wanted[-1].turns) == (1, 0)
+        wanted.append(other)
+        keeper.reopen()
+        await other.served.wait()
+        wanted.append(failing)
+        keeper.reopen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert keeper.error == "not yet"
+        keeper.reopen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert failing.served.is_set(), "at once, and not after its time"
+        nursery.cancel_scope.cancel()

@@ -143,3 +143,12 @@ def test_failover_cookies_count_where_the_file_has_keys(tmp_path: Path) -> None:
     """Without them nothing of a cookie is looked at but the key's."""
     assert not made(tmp_path, 'listen = "./a.sock"').carried
     assert made(tmp_path, 'listen = "./a.sock"', more='[cookie]\nkey_files = ["a.key"]').carried
+
+
+def test_a_reload_that_changes_nothing_leaves_the_door_open(tmp_path: Path) -> None:
+    """Only what it is made of counts."""
+    first = made(tmp_path, 'listen = "./a.sock"')
+    assert first.is_as(made(tmp_path, 'listen = "./a.sock"', more="[logging]\nlevel = 0"))
+    for text, more in (('listen = "./b.sock"', ""), ('listen = "./a.sock"', '[client]\nkey = "cookie"')):
+        assert not first.is_as(made(tmp_path, text, more=more))
+    assert not first.is_as(None)
