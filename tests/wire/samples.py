@@ -60,7 +60,7 @@ MESSAGES: tuple[Message, ...] = (
     messages.Heartbeat(
         Role.MASTER, 3, False, 1 << 63, 12, 29_833_333, b"8 bytes!", b"SECR", NOW_MS, NOW_MS, 55, 54, 1, 0, 1_000_000,
         False, ("lan2", "lan3"),
-    ),  # fmt: skip
+    ),
     messages.Farewell(Code.NOT_MASTER, "the master is 2", "2"),
     messages.Error(Code.UNKNOWN_MESSAGE, "message 99 is unknown to this version"),
     messages.Ping(5),
