@@ -32,6 +32,7 @@ SILENCE_TIMEOUT_S = 5.0
 
 _CHUNK_BYTES = 64 * 1024
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/+@=,#-]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
 _SESSION_LINE = re.compile(r"(0x[0-9a-f]+): proto=\S+ src=(\S+) ")
 
@@ -179,8 +180,11 @@ def _command(*words: str) -> str:
 
 
 def _escaped(word: str) -> str:
-    """As one word: HAProxy splits commands at blanks and semicolons, and takes what follows a backslash as it is."""
-    return "".join(each if ord(each) > 127 or _PLAIN.match(each) else f"\\{each}" for each in word)
+    """As one word: HAProxy splits commands at blanks and semicolons, and takes what follows a backslash as it is.
+
+    But for the end of a line, which ends every command: no user name should hold one, and here none can.
+    """
+    return "".join(each if ord(each) > 127 or _PLAIN.match(each) else f"\\{each}" for each in _CONTROL.sub("?", word))
 
 
 def _batches(commands: Sequence[str]) -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 import contextlib
 import functools
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from proxyagent.integrations.haproxy import runtime as runtime_socket
 from proxyagent.integrations.haproxy.runtime import (
     ANSWER_LINE_BYTES_MAX,
     LINE_BYTES_MAX,
@@ -74,6 +78,14 @@ async def test_a_map_becomes_what_the_changes_say(haproxy: Haproxy) -> None:
     await tcp.change_map(name, MapChanges(delete=["10.0.0.1", "10.9.9.9"], set={"10.0.0.2": "zoë; x"}))
     del users["10.0.0.1"]
     assert await unix.map_entries(name) == {**users, "10.0.0.2": "zoë; x"}
+
+
+@pytest.mark.system
+async def test_no_name_can_become_a_command(haproxy: Haproxy) -> None:
+    """What ends a line in a name is a question mark in the map."""
+    runtime, name = Runtime(haproxy.socket), map_of(haproxy)
+    await runtime.change_map(name, MapChanges(add={"10.0.0.1": f"a\ndel map {name} 10.0.0.2\r\0", "10.0.0.2": "bob"}))
+    assert await runtime.map_entries(name) == {"10.0.0.1": f"a?del map {name} 10.0.0.2??", "10.0.0.2": "bob"}
 
 
 @pytest.mark.system
@@ -178,6 +190,16 @@ async def test_a_socket_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The error says which socket, and what would make one."""
     with pytest.raises(RuntimeFailed, match=r"admin.sock: No such file or directory; is `stats socket` set"):
         await Runtime(str(tmp_path / "admin.sock")).identity()
+
+
+@given(words=st.lists(st.text(min_size=1), min_size=1, max_size=4))
+def test_words_come_out_of_a_command_as_they_went_in(words: list[str]) -> None:
+    """However HAProxy splits: at blanks and semicolons that no backslash stands before; nothing ends the line."""
+    line = runtime_socket._command(*words)
+    assert not re.search(r"[\x00-\x1f\x7f]", line)
+    assert not re.search(r"(?<!\\)(?:\\\\)*;", line)
+    split = [re.sub(r"\\(.)", r"\1", each) for each in re.findall(r"(?:\\.|[^\\ ])+", line)]
+    assert split == [re.sub(r"[\x00-\x1f\x7f]", "?", each) for each in words]
 
 
 def test_a_line_of_commands_fits_into_the_smallest_buffer() -> None:
