@@ -141,6 +141,10 @@ class BlockingProxyAgent:
         return self._agent.synchronised
 
     @property
+    def ever_synchronised(self) -> bool:
+        return self._agent.ever_synchronised
+
+    @property
     def isolated(self) -> bool:
         return self._agent.isolated
 

@@ -38,7 +38,7 @@ def test_a_blocking_agent_serves_threads(file: Path) -> None:
         assert not failures
         assert len(agent.sessions(user="alice")) == 50
         assert agent.isolated
-        assert not agent.synchronised
+        assert not agent.synchronised and not agent.ever_synchronised
         agent.wait_acknowledged(sessions[0], level="local")
         with pytest.raises(proxyagent.NotAcknowledged):
             agent.wait_acknowledged(sessions[0], timeout=0.1)

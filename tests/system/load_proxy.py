@@ -67,7 +67,9 @@ class ProxyClient:
         await self._agent.resync()
 
     def state(self) -> Mapping[str, object]:
-        return {"synchronised": self._agent.synchronised, "isolated": self._agent.isolated}
+        agent = self._agent
+        served_at = agent.statistics().agent_site
+        return {"synchronised": agent.synchronised, "isolated": agent.isolated, "agent_site": served_at}
 
     async def _acknowledged(self, what: Any) -> bool:
         awaited = Awaited(what, trio.current_time() + ACKNOWLEDGED_WITHIN_S)
