@@ -7,8 +7,6 @@ here there are none to merge. Squid, the page's server, the helper and the Proxy
 
 import os
 import re
-import shutil
-import subprocess
 import sys
 import time
 import urllib.request
@@ -20,14 +18,15 @@ from tests.benchmark.children import ROOT, Child, RowFailed
 from tests.benchmark.farm import PLAIN, SITE, Farm, open_farm
 from tests.benchmark.figures import Figure, failed, median
 from tests.benchmark.job import Bench
-from tests.components import SYSTEM_FOLDERS
+from tests.benchmark.rows.nginx import APPLICATION, CLIENTS, NGINX, WITHIN_S, load, path_of
 from tests.ports import free_ports
 from tests.system.squid_files import AS_PROXY
 
-WHAT = "squid with our helper, 32 clients"
+WHAT = f"squid with our helper, {CLIENTS} clients"
 RATIO_MIN = 0.9
-CLIENTS, USERS, ROUNDS = 32, 1_000, 7
-WITHIN_S = 30
+USERS, ROUNDS = 1_000, 7
+
+_PREFIX = f"bench{os.getpid()}"
 
 _SQUID = """\
 http_port 127.0.0.1:{port}
@@ -46,24 +45,6 @@ pinger_enable off
 netdb_filename none
 shutdown_lifetime 0 seconds
 visible_hostname {name}
-"""
-
-_NGINX = """\
-master_process off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{page}'; }} }}
-}}
 """
 
 _LOAD = """\
@@ -85,16 +66,23 @@ end
 def measure(bench: Bench) -> list[Figure]:
     """Both are asked by turns: others share the machine."""
     budget = f">= {RATIO_MIN:g} x the same without"
-    missing = [name for name in ("squid", "nginx", "wrk") if not _path(name)]
+    missing = [name for name in ("squid", "nginx", "wrk") if not path_of(name)]
     if missing:
         return [failed(WHAT, budget, f"not installed: {' and '.join(missing)}")]
-    folder, seconds = bench.place("squid"), bench.scaled(4, 1)
+    try:
+        return [_measured(bench.place("squid"), bench.scaled(4, 1), budget)]
+    finally:
+        for left in Path("/dev/shm").glob(f"{_PREFIX}*"):  # squid's, which is killed
+            left.unlink()
+
+
+def _measured(folder: Path, seconds: int, budget: str) -> Figure:
     with open_farm(folder / "farm", more=f"{PLAIN}[squid]\nhelpers = true\n") as farm:
         farm.start_agent(1)
         daemon = _daemon(farm)
         page, ours, plain = free_ports(3)
-        load = folder / "load.lua"
-        load.write_text(_LOAD.format(users=USERS, port=page))
+        script = folder / "load.lua"
+        script.write_text(_LOAD.format(users=USERS, port=page))
         farm.children.append(_page(folder, page))
         asking = _squid(farm, folder, "asking", ours, _asking(farm))
         _wait_served(ours, page, asking)
@@ -103,7 +91,7 @@ def measure(bench: Bench) -> list[Figure]:
         rates: dict[int, list[float]] = {ours: [], plain: []}
         for _ in range(ROUNDS):
             for port, found in rates.items():
-                found.append(_load(port, load, seconds))
+                found.append(load(port, seconds, "-s", str(script)))
         requests = sum(rates[ours]) * seconds
         questions = _questions(ours) / requests
         processor_us = (daemon.cpu_s() + _cpu_s_of_children(asking) - before_s) / requests * 1e6
@@ -112,11 +100,7 @@ def measure(bench: Bench) -> list[Figure]:
         f"{processor_us:.0f} us of processor time for each"
     )
     rate, peer = median(rates[ours]), median(rates[plain])
-    return [Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * peer, peer, "squid without a helper", told)]
-
-
-def _path(program: str) -> str:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}") or ""
+    return Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * peer, peer, "squid without a helper", told)
 
 
 def _daemon(farm: Farm) -> Child:
@@ -136,8 +120,8 @@ def _daemon(farm: Farm) -> Child:
 
 def _page(folder: Path, port: int) -> Child:
     path = folder / "nginx.conf"
-    path.write_text(_NGINX.format(folder=folder, port=port, page="x" * 100))
-    command = [_path("nginx"), "-p", str(folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
+    path.write_text(NGINX.format(folder=folder, name="nginx", sites=APPLICATION.format(port=port, page="x" * 100)))
+    command = [path_of("nginx"), "-p", str(folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
     return Child("nginx", command, folder)
 
 
@@ -154,7 +138,7 @@ def _squid(farm: Farm, folder: Path, name: str, port: int, access: str) -> Child
     path = folder / f"{name}.conf"
     path.write_text(_SQUID.format(folder=folder, name=name, port=port, access=access))
     prefix = AS_PROXY if os.geteuid() == 0 else []
-    child = Child(name, [*prefix, _path("squid"), "-N", "-n", f"bench{os.getpid()}{name}", "-f", str(path)], folder)
+    child = Child(name, [*prefix, path_of("squid"), "-N", "-n", f"{_PREFIX}{name}", "-f", str(path)], folder)
     farm.children.append(child)
     return child
 
@@ -178,16 +162,6 @@ def _wait(holds: Callable[[], bool], child: Child) -> None:
         if time.monotonic() > deadline or child.process.poll() is not None:
             raise RowFailed(f"{child.name} does not serve: {child.log_end()}")
         time.sleep(0.05)
-
-
-def _load(port: int, script: Path, seconds: int) -> float:
-    """Requests a second, all of them answered with the page."""
-    command = [_path("wrk"), "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    found = re.search(r"Requests/sec: *([\d.]+)", done.stdout)
-    if not found or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RowFailed(f"wrk: {' | '.join((done.stdout + done.stderr).splitlines()[-6:])}")
-    return float(found[1])
 
 
 def _questions(port: int) -> int:
