@@ -48,6 +48,11 @@ class Place:
     insecure_plain: bool = False
     """No TLS beyond loopback either: an operator's own wish."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether HTTP is spoken there without TLS."""
+        return self.insecure_plain or addresses.is_loopback(addresses.split(self.listen)[0])
+
 
 class HttpDoor:
     """Keeps one HTTP server open for as long as its program runs.
@@ -120,8 +125,7 @@ async def open_place(place: Place) -> tuple[list[trio.SocketListener], ssl.SSLCo
 
 
 def _context(place: Place) -> ssl.SSLContext | None:
-    host, _ = addresses.split(place.listen)
-    if addresses.is_loopback(host) or place.insecure_plain:
+    if place.plain:
         return None
     try:
         if place.certificate:
@@ -130,7 +134,7 @@ def _context(place: Place) -> ssl.SSLContext | None:
             tls = place.made
         else:
             with tempfile.TemporaryDirectory() as folder:
-                tls = self_made(Path(folder), host)
+                tls = self_made(Path(folder), addresses.split(place.listen)[0])
     except (TlsError, OSError) as error:
         raise HttpUnusable(f"[{place.section}] certificate: {error}") from None
     return tls.listening

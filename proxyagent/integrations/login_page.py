@@ -27,10 +27,14 @@ class LoginPage:
         keys = ClientKeys(self.setup.configuration.client)
         place = self._place()
         try:
-            server = HttpServer(await page.make(self.setup, agent, keys, log), log, CONNECTIONS_MAX)
+            hsts = bool(place.certificate) and not place.plain  # behind a front it is the front's to say
+            app = await page.make(self.setup, agent, keys, log, hsts=hsts)
+            server = HttpServer(app, log, CONNECTIONS_MAX)
             listeners, tls = await open_place(place)
         except (BackendUnusable, HttpUnusable) as error:
             raise AdapterUnusable(str(error)) from None
+        if place.insecure_plain and tls is None:
+            log.warning("login.insecure", at=place.listen)
         log.note("http.listening", at=place.listen, tls=tls is not None)
         await server.serve(listeners, tls)
 

@@ -94,9 +94,10 @@ class Paper:
         button = element("button", {"type": "submit"}, self.texts["sign_out"])
         return self._document(self.texts["sign_out_here"], [self._form("logout", "", {}, button)])
 
-    def trouble(self, text: str) -> str:
-        """What went wrong, and nothing else."""
-        return self._document(self.texts["title"], [element("p.trouble", {"role": "alert"}, text)])
+    def trouble(self, text: str, *, again: bool = False) -> str:
+        """What went wrong, and perhaps a way to begin anew."""
+        way = element("a.onward", {"href": "./"}, self.texts["again"]) if again else None
+        return self._document(self.texts["title"], [element("p.trouble", {"role": "alert"}, text), way])
 
     def _place(self, place: Place) -> Markup:
         texts = self.texts

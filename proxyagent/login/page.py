@@ -18,12 +18,11 @@ from proxyagent.login.visitor import Keys, Reception
 COOKIE_BYTES = 32
 
 
-async def make(setup: ProxySetup, agent: ProxyAgent, keys: Keys, log: Log) -> App:
-    """The page as an ASGI application. Raises BackendUnusable. Reads files, in a thread."""
+async def make(setup: ProxySetup, agent: ProxyAgent, keys: Keys, log: Log, *, hsts: bool = False) -> App:
+    """The page as an ASGI application; `hsts` has browsers insist on TLS. Raises BackendUnusable. Reads files."""
     settings = setup.configuration.login
     backend = await trio.to_thread.run_sync(backends.make, setup)
     texts = await trio.to_thread.run_sync(Texts, setup.file(settings.texts))
     gate = Gate(agent, keys, backend, lambda: secrets.token_urlsafe(COOKIE_BYTES), log)
-    hsts = any(setup.configuration.login_certificate)
     page = LoginPage(gate, Reception(agent, keys, settings.hosts), texts, settings.return_hosts, hsts=hsts)
     return Starlette(routes=page.routes())

@@ -69,8 +69,9 @@ class LoginPage:
             except Trouble as trouble:
                 response = HTMLResponse(self._paper(request).trouble(self._told(request, trouble)), trouble.status)
             except Refused as refused:
-                text = self._words(request)["stale" if refused.status == 403 else "not_found"]
-                response = HTMLResponse(self._paper(request).trouble(text), refused.status)
+                stale = refused.status == 403
+                text = self._words(request)["stale" if stale else "not_found"]
+                response = HTMLResponse(self._paper(request).trouble(text, again=stale), refused.status)
             response.headers.update(self._headers)
             return response
 

@@ -25,13 +25,15 @@ def setup(folder: Path, listen: str, more: str = "") -> ProxySetup:
     return load(str(path), id="p1")
 
 
-async def until_listening(adapter: LoginPage, nursery: trio.Nursery) -> None:
-    """Serve it, and wait until it says so."""
-    listening = trio.Event()
-    log = Log(lambda _, event, values: listening.set(), level=1, monotonic_s=trio.current_time)
+async def until_listening(adapter: LoginPage, nursery: trio.Nursery) -> list[str]:
+    """Serve it, and wait until it says so; the events that it logged until then."""
+    events: list[str] = []
+    log = Log(lambda _, event, values: events.append(event), level=1, monotonic_s=trio.current_time)
     nursery.start_soon(adapter.serve, FakeProxyAgent(), log)
     with trio.fail_after(TIMEOUT_S):
-        await listening.wait()
+        while "http.listening" not in events:
+            await trio.sleep(0.01)
+    return events
 
 
 def test_it_is_made_where_the_file_wants_it(tmp_path: Path) -> None:
@@ -43,10 +45,11 @@ def test_it_is_made_where_the_file_wants_it(tmp_path: Path) -> None:
 
 
 async def test_on_loopback_it_is_plain(tmp_path: Path) -> None:
-    """As the status page is."""
+    """As the status page is; whether browsers shall insist on TLS is the front's to say, also with a certificate."""
     port = free_port()
     async with trio.open_nursery() as nursery:
-        await until_listening(LoginPage(setup(tmp_path, f"127.0.0.1:{port}")), nursery)
+        made = setup(tmp_path, f"127.0.0.1:{port}", 'certificate = "page.crt"\nkey = "page.key"\n')
+        assert await until_listening(LoginPage(made), nursery) == ["http.listening"]
         answer = await exchange(port, get("/").replace(b"Host: x", b"Host: localhost"))
         assert status_of(answer) == 200 and b"strict-transport-security" not in answer
         nursery.cancel_scope.cancel()
@@ -76,10 +79,11 @@ async def test_elsewhere_it_is_tls_with_the_operators_certificate(tmp_path: Path
 
 
 async def test_elsewhere_it_is_plain_where_the_file_insists(tmp_path: Path) -> None:
-    """By an option that names itself insecure."""
+    """By an option that names itself insecure; the log warns of it at each start."""
     port = free_port()
     async with trio.open_nursery() as nursery:
-        await until_listening(LoginPage(setup(tmp_path, f"0.0.0.0:{port}", "insecure_plain = true\n")), nursery)
+        made = LoginPage(setup(tmp_path, f"0.0.0.0:{port}", "insecure_plain = true\n"))
+        assert "login.insecure" in await until_listening(made, nursery)
         assert status_of(await exchange(port, get("/").replace(b"Host: x", b"Host: 127.0.0.1"))) == 200
         nursery.cancel_scope.cancel()
 
