@@ -10,6 +10,7 @@ import contextlib
 import functools
 import html
 import http.client
+import importlib.util
 import os
 import re
 import shutil
@@ -39,13 +40,20 @@ AS_PROXY += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 """For root: Squid wants to be nobody in particular, and must read the demo's folder all the same."""
 
 
+LIBRARIES = ("starlette", "hypercorn", "argon2", "bcrypt", "sansldap")
+"""What the login page needs of the extras `http` and `ldap`."""
+
+
 def missing() -> list[str]:
-    """The Debian packages that the farm needs and this machine lacks."""
+    """The commands that install what the farm needs and this machine lacks."""
     needed = {"squid": "squid", "slapd": "slapd", "slapadd": "slapd", "haproxy": "haproxy"}
     lacking = {package for program, package in needed.items() if shutil.which(program, path=FOLDERS) is None}
     if not Path("/usr/lib/squid/basic_ldap_auth").exists():
         lacking.add("squid")
-    return sorted(lacking)
+    commands = [f"apt-get install {' '.join(sorted(lacking))}"] if lacking else []
+    if any(importlib.util.find_spec(library) is None for library in LIBRARIES):
+        commands.append('pip install "one-login[http,ldap]"')
+    return commands
 
 
 def _where(program: str) -> str:

@@ -29,8 +29,7 @@ def run(keep: bool = False, out: TextIO | None = None) -> int:
     """Play the story of the farm on this machine and return the exit code. See story.run."""
     lacking = missing()
     if lacking:
-        packages = " ".join(lacking)
-        print(f"authagent demo --squid needs what is not installed here: apt-get install {packages}", file=sys.stderr)
+        print(f"authagent demo --squid needs what is not installed here: {'; '.join(lacking)}", file=sys.stderr)
         return MISSING
     return trio.run(perform, keep, Narrator(out), _story)
 

@@ -51,7 +51,9 @@ def test_one_login_for_three_squids(folder: Path) -> None:
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """One line with the command that installs it, before anything starts."""
     monkeypatch.setattr(farm, "FOLDERS", "/nowhere")
+    monkeypatch.setattr(farm, "LIBRARIES", ("no_such_library",))
     assert farm_story.run() == farm_story.MISSING
     told = capsys.readouterr()
     assert told.out == ""
-    assert re.fullmatch(r"authagent demo --squid needs .*: apt-get install haproxy slapd squid\n", told.err)
+    packages, libraries = "apt-get install haproxy slapd squid", 'pip install "one-login[http,ldap]"'
+    assert told.err == f"authagent demo --squid needs what is not installed here: {packages}; {libraries}\n"
