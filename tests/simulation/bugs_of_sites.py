@@ -1,4 +1,4 @@
-"""Seeded bugs of the links between sites: what crosses, what follows what, and what is compared.
+"""Seeded bugs of several sites: what crosses, what follows what, what is compared, and who stands in for whom.
 
 Rules of this file: see switchboard.py. These are hunted in runs that have several sites.
 """
@@ -15,12 +15,17 @@ from authagent.core.departures import Departures
 from authagent.core.gathering import Gathering, Vouched
 from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer
+from authagent.core.resync import Resync
 from authagent.core.sites import Sites
 from protocol import crossing
 from protocol.changes import Changes
 from protocol.crossing import Batch
+from protocol.filter import Filter
+from protocol.session import Record
 from protocol.stamp import Now
 from protocol.table import Table
+from proxyagent.core.conversation import Conversation
+from proxyagent.core.failover import Failover
 from tests.simulation.switchboard import Patch, bug
 
 
@@ -135,3 +140,41 @@ def the_last_activity_is_dropped(patch: Patch) -> None:
         return ()
 
     patch.set(Activity, "due", due)
+
+
+@bug
+def the_filter_is_forgotten(patch: Patch) -> None:
+    """What arises at a site crosses, whoever it is about."""
+
+    def batches(gathering: Gathering, vouched: Vouched, *more: Any) -> Iterable[Batch]:
+        return right(gathering, vouched)  # type: ignore[no-any-return]
+
+    right = patch.set(Gathering, "batches", batches)
+
+
+@bug
+def whole_tables_are_compared(patch: Patch) -> None:
+    """Another site is shown the whole table, whatever the filter says."""
+    patch.set(Resync, "disclosed", lambda resync, peer: resync.table)
+
+
+@bug
+def ends_are_filtered_too(patch: Patch) -> None:
+    """Of a session that is not shared its end is not either."""
+
+    def shown(filter: Filter, record: Record) -> Record | None:
+        return record if record.login.partial or filter.passes(record.login) else None
+
+    patch.set(Filter, "shown", shown)
+
+
+@bug
+def answers_keep_nobody_at_home(patch: Patch) -> None:
+    """A proxy turns to another site although an agent of its own has just answered."""
+    patch.set(Failover, "answered", lambda failover, agent: None)
+
+
+@bug
+def guests_stay(patch: Patch) -> None:
+    """A proxy that another site serves never finds that an agent of its own serves again."""
+    patch.set(Conversation, "served_s", lambda talk, now: 0.0)

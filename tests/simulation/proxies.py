@@ -150,7 +150,9 @@ class ProxyProcess(Process):
         self.world.oracle.heard(self, wire, messages)
 
     def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
-        self._heard(wire.other(self))
+        talks = (self.client.conversation, self.client.scout)
+        if any(talk is not None and talk.link == wire.number for talk in talks):  # not one that was left before
+            self._heard(wire.other(self))
         self.step(on.LinkClosed(wire.number, end.code, end.text, end.elsewhere))
 
     def dial_failed(self, whom: Process, refused: Code | None, text: str, proven_dead: bool) -> None:

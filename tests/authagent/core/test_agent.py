@@ -9,6 +9,7 @@ from authagent.core import events as on
 from authagent.core.agent import Agent
 from protocol.errors import Code
 from protocol.messages import (
+    Acknowledgement,
     AdminAnswer,
     AdminRequest,
     Bulk,
@@ -226,6 +227,24 @@ def test_an_idle_question_is_answered_from_the_table() -> None:
     (answer,) = sent(machine.hear(1, question), IdleAnswer, 1)
 
     assert isinstance(answer, IdleAnswer) and answer.question == 5 and answer.payload
+
+
+def test_a_proxy_of_another_site_is_served_like_an_own_one() -> None:
+    """What it reports is stored, relayed and acknowledged, and its idle questions are answered; one that says nothing
+    is given as long as its site would be.
+    """
+    machine = make_master(partner=False)
+    machine.step(opened(1, site="lan9"))
+    machine.step(opened(2, "p2"))
+    assert sent(machine.hear(1, Follow(0, 0)), Following, 1)
+    machine.hear(2, Follow(0, 0))
+    assert updates(machine.hear(1, Report(1, payload("10.0.0.1"))), 2)
+    assert [each.site for each in sent(machine.stored(), Acknowledgement, 1)] == [1]
+    question = IdleQuestion(5, ("p1",), (1,), (0,), (NOW_MS - 9_000,))
+    assert sent(machine.hear(1, question), IdleAnswer, 1)
+    lost = of(machine.wait(machine.agent.settings.wan_suspect_after_s - 0.5), do.Close)
+    assert [each.link for each in lost] == [2]
+    assert [each.link for each in of(machine.wait(1.0), do.Close)] == [1]
 
 
 def test_verbs_travel_between_agents() -> None:

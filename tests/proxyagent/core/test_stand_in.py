@@ -79,6 +79,16 @@ def test_a_login_made_elsewhere_keeps_the_name_of_the_own_site() -> None:
     assert [run.site for run in changes.logins] == ["lan1"]
 
 
+def test_idle_questions_go_to_whoever_serves() -> None:
+    """Whether somebody who fell idle here was seen elsewhere is asked of the other site."""
+    bench = away()
+    bench.login("a", idle_timeout_s=60)
+    bench.leave()
+    done = wait_s(bench, 70.0)
+    asked = [each for each in done if isinstance(each, commands.Send) and isinstance(each.message, wire.IdleQuestion)]
+    assert [each.link for each in asked] == [1]
+
+
 def test_an_own_agent_must_have_served_for_a_while() -> None:
     """Until then nothing is said on its link but heartbeats, and the other site serves on without a break."""
     bench = away(return_after_s=4.0)
