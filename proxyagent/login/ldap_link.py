@@ -6,6 +6,7 @@ Rules of this file:
 - Filters are values, never text put together: nothing that a user writes can change what is asked (LDAP injection).
 - A certificate is checked, and its name, before anything is sent.
 - What a server sends is bounded. No error quotes a name or a password.
+- Results are compared by their numbers, never as sansldap's codes (see _code).
 
 Source: RFC 4511; RFC 4513 sections 3.1 and 5.1.
 """
@@ -27,10 +28,12 @@ RECEIVED_BYTES_MAX = 1024 * 1024
 
 _READ_BYTES = 16 * 1024
 
-WRONG_PASSWORD = frozenset({
+SUCCESS: int = Code.SUCCESS.value
+
+WRONG_PASSWORD = frozenset(code.value for code in (
     Code.INVALID_CREDENTIALS, Code.INAPPROPRIATE_AUTHENTICATION, Code.INSUFFICIENT_ACCESS_RIGHTS,
     Code.UNWILLING_TO_PERFORM, Code.CONSTRAINT_VIOLATION, Code.NO_SUCH_OBJECT, Code.INVALID_DN_SYNTAX,
-})  # fmt: skip
+))  # fmt: skip
 """How servers refuse somebody: the password is wrong, there is none, or the account is locked or ended."""
 
 Answer = TypeVar("Answer", sansldap.BindResponse, sansldap.ExtendedResponse, sansldap.SearchResultDone)
@@ -75,10 +78,10 @@ class LdapLink:
         """Whether the password of an entry is right; whatever is asked next is asked as this entry, if so."""
         self._client.bind_simple(name, password)
         done, _ = await self._answer(sansldap.BindResponse)
-        code = done.result.result_code
-        if code != Code.SUCCESS and code not in WRONG_PASSWORD:
-            raise LdapFailed(f"the server answers a bind with {_named(code)}")
-        return code == Code.SUCCESS
+        code = _code(done)
+        if code != SUCCESS and code not in WRONG_PASSWORD:
+            raise LdapFailed(f"the server answers a bind with {_named(done)}")
+        return code == SUCCESS
 
     async def search(
         self, base: str, wanted: sansldap.LDAPFilter, attributes: Sequence[str], most: int = 0
@@ -86,8 +89,8 @@ class LdapLink:
         """The entries below `base` that fit, `most` of them at most (0: all)."""
         self._client.search_request(base, filter=wanted, attributes=list(attributes), size_limit=most)
         done, found = await self._answer(sansldap.SearchResultDone)
-        if done.result.result_code not in (Code.SUCCESS, Code.SIZE_LIMIT_EXCEEDED):
-            raise LdapFailed(f"the server answers a search with {_named(done.result.result_code)}")
+        if _code(done) not in (SUCCESS, Code.SIZE_LIMIT_EXCEEDED.value):
+            raise LdapFailed(f"the server answers a search with {_named(done)}")
         return [_entry(each) for each in found if isinstance(each, sansldap.SearchResultEntry)]
 
     async def begin_tls(self, server: Server) -> None:
@@ -96,8 +99,8 @@ class LdapLink:
         if server.start_tls:
             self._client.extended_request(sansldap.ExtendedOperations.LDAP_START_TLS.value)
             done, _ = await self._answer(sansldap.ExtendedResponse)
-            if done.result.result_code != Code.SUCCESS:
-                raise LdapFailed(f"the server refuses StartTLS: {_named(done.result.result_code)}")
+            if _code(done) != SUCCESS:
+                raise LdapFailed(f"the server refuses StartTLS: {_named(done)}")
             self._client = sansldap.LDAPClient()  # what else came before TLS could be anybody's, and is forgotten
         stream = trio.SSLStream(self.stream, server.tls, server_hostname=server.host)  # noqa: TID251 - we only dial
         await stream.do_handshake()
@@ -151,5 +154,10 @@ def _entry(found: sansldap.SearchResultEntry) -> Entry:
     return Entry(found.object_name, texts)
 
 
-def _named(code: Code) -> str:
-    return f"{code.name.lower()} ({int(code)})"
+def _code(done: Answer) -> int:
+    """The number of a result. Codes are not to be compared themselves: one that sansldap knows not equals SUCCESS."""
+    return int(done.result.result_code.value)
+
+
+def _named(done: Answer) -> str:
+    return f"{done.result.result_code.name.lower()} ({_code(done)})"
