@@ -9,11 +9,15 @@ from urllib.parse import quote
 
 import attrs
 import pytest
+import trio
 import trustme
 
 from protocol.io.control_client import ask
+from protocol.io.log import quiet_log
 from protocol.key import key
+from proxyagent.integrations.haproxy.agent_check import AgentCheck
 from proxyagent.integrations.haproxy.runtime import Runtime
+from proxyagent.testing import FakeProxyAgent
 from tests.ports import free_ports
 from tests.proxyagent.integrations.haproxy.running import Haproxy, open_haproxy
 from tests.system.daemons import PATIENCE_S, Machine, open_machines
@@ -173,14 +177,57 @@ async def test_a_switch_hears_of_draining() -> None:
             assert machine.daemon.returncode == 0
 
 
-async def _becomes(runtime: Runtime, status: str) -> None:
-    """Wait until HAProxy says so of its one server."""
+async def test_users_are_asked_rather_than_refused_where_nobody_knows_anybody(nursery: trio.Nursery) -> None:
+    """The farm's switch uses no proxy that has no copy yet, unless none has; then it uses them all."""
+    door, check = free_ports(2)
+    agent, checked = FakeProxyAgent(), AgentCheck(f"127.0.0.1:{check}")
+    with open_haproxy() as running, application() as port:
+        places = {
+            "/run/haproxy/admin.sock mode 660 group authagent": f"{running.socket} mode 600",
+            "bind :3128": f"bind 127.0.0.1:{door}",
+            "9088": str(check),
+            " send-proxy": "",
+            **{f"10.1.0.1{squid}:3129": f"127.0.0.1:{port}" for squid in (1, 2, 3)},
+        }
+        nursery.start_soon(checked.serve, agent, quiet_log())
+        running.start(put((EXAMPLES / "squid_farm" / "haproxy.cfg").read_text(), places))
+        runtime = Runtime(running.socket)
+        for squid in ("squid-1", "squid-2", "squid-3"):
+            await _becomes(runtime, "DOWN (agent)", "squids", squid)
+        await _becomes(runtime, "UP", "squids_anyway", "squid-1")
+        assert await trio.to_thread.run_sync(_status, door) == 200
+        agent.shell.client.progress.complete = True
+        await _becomes(runtime, "UP", "squids", "squid-1")
+        assert await trio.to_thread.run_sync(_status, door) == 200
+        assert await _requests(runtime, "squids") == 1
+        assert await _requests(runtime, "squids_anyway") == 1
+    nursery.cancel_scope.cancel()
+
+
+def _status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        return connection.getresponse().status
+
+
+async def _requests(runtime: Runtime, backend: str) -> int:
+    return int((await _row(runtime, backend, "BACKEND"))["stot"])
+
+
+async def _row(runtime: Runtime, backend: str, server: str) -> dict[str, str]:
+    """What HAProxy counts of one server."""
+    told: list[str] = []
+    await runtime._ask("show stat", told.append)
+    head, *rows = (line.split(",") for line in told)
+    return next(dict(zip(head, row, strict=False)) for row in rows if row[:2] == [backend, server])
+
+
+async def _becomes(runtime: Runtime, status: str, backend: str = "proxies", server: str = "one") -> None:
+    """Wait until HAProxy says so of a server."""
 
     async def right() -> object:
-        told: list[str] = []
-        await runtime._ask("show stat", told.append)
-        head, *rows = (line.split(",") for line in told)
-        found = [row[head.index("status")] for row in rows if row[:2] == ["proxies", "one"]]
-        return found == [status] or str(found)
+        found = (await _row(runtime, backend, server))["status"]
+        return found == status or found
 
     await until(right, PATIENCE_S, f"the server is {status}")
