@@ -3,8 +3,8 @@
 Rules of this file:
 
 - A wrong password is told a second after it came, whatever was wrong: unknown users and known ones look the same.
-- Ten wrong ones lock for a minute, under each address (a /64 of IPv6) and for each user name as it was written, known
-  or not. While locked not even the right one is looked at. Who is signed in is not touched by any of it.
+- Ten wrong ones lock for a minute, under each address (a /64 of IPv6) and for each user name in all its spellings,
+  known or not. While locked not even the right one is looked at. Who is signed in is not touched by any of it.
 - Few passwords are checked at a time, each with a deadline, and few wait; the others are told to come again.
 - The password goes to the back end and nowhere else. No log line has what was typed: users write their password into
   the other field. What a back end raises unforeseen is named by its type alone.
@@ -13,6 +13,7 @@ Rules of this file:
 """
 
 import ipaddress
+import unicodedata
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -65,7 +66,7 @@ class Gate:
         """Check a password and log its user in. Raises Trouble with what to tell."""
         began_s = trio.current_time()
         user = user.strip()
-        counted = _network(visitor.address), user.casefold()[: limits.USER_BYTES_MAX]
+        counted = _network(visitor.address), _letters(user)
         self._refuse_locked(*counted)
         if self._turns.statistics().tasks_waiting >= CHECKS_WAITING_MAX:
             raise Trouble("busy", 429, 1.0)
@@ -150,6 +151,12 @@ def _network(address: str) -> str:
     """What is counted as one address: whoever has one of IPv6 has all of its /64."""
     found = addresses.address(address)
     return str(ipaddress.ip_network((found, 64), strict=False)) if found and found.version == 6 else address
+
+
+def _letters(user: str) -> str:
+    """What is counted as one name: directories find a user by many spellings (RFC 4518), each with ten guesses else."""
+    plain = unicodedata.normalize("NFKD", user[: limits.USER_BYTES_MAX]).casefold()
+    return "".join(filter(str.isalnum, plain))
 
 
 def _can_be_name(user: str) -> bool:

@@ -72,9 +72,10 @@ async def test_ten_wrong_ones_lock_the_address(autojump_clock: MockClock) -> Non
 async def test_ten_wrong_ones_lock_the_user(autojump_clock: MockClock, user: str) -> None:
     """From ten addresses, known or not, however it is written; others are not locked."""
     made = Guarded()
-    spellings = [user, user.upper(), f" {user} "]
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in user)
+    spellings = [user, user.upper(), f" {user} ", wide, "\u034f".join(user)]
     for number in range(WRONG_MAX):
-        await made.trouble(spellings[number % 3], visitor=attrs.evolve(HERE, address=f"10.2.0.{number}"))
+        await made.trouble(spellings[number % 5], visitor=attrs.evolve(HERE, address=f"10.2.0.{number}"))
     assert (await made.trouble(user, PASSWORD)).text == "locked"
     assert (await made.trouble("somebody else")).text == "wrong"
 
