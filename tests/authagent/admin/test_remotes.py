@@ -76,6 +76,9 @@ async def test_two_sites_say_that_all_is_equal(tmp_path: Path) -> None:
         here, there = told(two.here), told(two.there)
         numbers = await scraped(two.here)
         assert two.here.handler.status()["sentence"] == "Everything equal. 2 sites, 1 proxy here, 1 user."
+        (listed,) = await two.there.ask("sessions", site="lan1")
+        assert [(each["user"], each["site"], each["proxy"]) for each in listed["sessions"]] == [("alice", "lan1", "p1")]
+        assert await two.there.ask("sessions", site="lan2") == []
         assert [each["id"] for each in two.here.handler.status()["proxies"]] == ["p1"]
         assert (here["site"], here["agent"], here["refused"], here["lag_s"]) == ("lan2", "1", "", 0.0)
         assert here["since"] is not None and here["version"].startswith("authagent/")
