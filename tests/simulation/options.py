@@ -26,6 +26,8 @@ WAN_SEEDS = 10_000_000
 """From this seed on every run has several sites; of the others one in eight."""
 
 STAND_IN_SHARE = 0.6
+FILTER_SHARE = 0.6
+"""Of the others: a proxy that another site serves brings its whole table along, whatever is filtered."""
 
 PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)
 """Nobody minds a proxy's clock."""
@@ -64,6 +66,8 @@ class Options:
     """Between sites; none where there is one."""
     stand_in: bool = False
     """Whether agents of other sites serve a proxy whose own are all out of reach."""
+    kept_home: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """By site, the users whose sessions it does not share with others: its [[remote]]."""
 
     @property
     def linked(self) -> bool:
@@ -77,6 +81,10 @@ class Options:
             ([f"s{site}a{n}" for n in range(1, agents + 1)], [f"s{site}p{n}" for n in range(1, proxies + 1)])
             for site, (agents, proxies) in enumerate(zip(self.agents, self.proxies, strict=True), 1)
         ]
+
+    def shared(self, user: str, *sites: str) -> bool:
+        """Whether all of these sites may know of a session of the user."""
+        return not any(user in users for site, users in self.kept_home if site in sites)
 
     @property
     def scale(self) -> float:
@@ -131,10 +139,21 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
 def _between_sites(drawn: Options, dice: random.Random) -> Options:
     on = [kind for kind in WAN_FAULTS if dice.random() < 0.55] or [dice.choice(list(WAN_FAULTS))]
     apart = random.Random(f"{drawn.seed}/stand_in")  # dice of its own: other options stay as they were
+    stand_in = apart.random() < STAND_IN_SHARE
     return attrs.evolve(
         drawn,
-        stand_in=apart.random() < STAND_IN_SHARE,
+        stand_in=stand_in,
+        kept_home=() if stand_in or drawn.dialects else _kept_home(drawn),  # an older version knows no filter
         wan_delay_s=dice.choice((0.004, 0.03, 0.15)),
         wan_fault_every_s=dice.choice((3.0, 10.0, 30.0)),
         wan_faults=tuple((kind, dice.choice((0.5, 1.0, 3.0))) for kind in on),
     )
+
+
+def _kept_home(drawn: Options) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    dice = random.Random(f"{drawn.seed}/filter")
+    if dice.random() >= FILTER_SHARE:
+        return ()
+    users = [f"user{number}" for number in range(1, drawn.users + 1)]
+    sites = dice.sample([agents[0][:2] for agents, _ in drawn.names], dice.choice((1, 1, 2)))
+    return tuple((site, tuple(dice.sample(users, dice.randint(1, max(1, len(users) // 2))))) for site in sites)

@@ -156,11 +156,18 @@ class Oracle:
             for life in site.by_key.get(key, ()):
                 life.doubtful = True
 
+    def knows(self, site: str, life: Life) -> bool:
+        """Whether a site may hold this login while it is alive."""
+        home = life.made.proxy.site
+        return site == home or self.options.shared(life.user, home, site)
+
     # -- what users see ------------------------------------------------------------------------------------------
 
     def _check_ghost(self, proxy: ProxyProcess, life: Life, login_id: LoginId) -> None:
         """Whoever is shown has not ended here, nor expired, nor been idle everywhere for too long."""
         self.checks["ghost"] += 1
+        if not self.knows(proxy.site, life):
+            raise Broken("leak", f"{proxy.name} shows {life}, which is not shared with its site")
         now_s, where = proxy.loop.now_s, f"{proxy.name} shows {life}"
         if any(end.proxy is proxy and end.lives for end in life.ends):
             raise Broken("ghost", f"{where}, which was ended there")

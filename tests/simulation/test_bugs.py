@@ -19,6 +19,7 @@ QUICK = {
     "idle_from_login": "early",
     "nothing_crosses": "unequal",
     "outs_are_not_taken_in": "unequal",
+    "the_filter_is_forgotten": "leak",
 }
 """Bugs that are found soon, and the promise that each breaks."""
 

@@ -4,9 +4,12 @@ Rules of this file:
 
 - Settled: each site has one master, its partner follows and counts, every proxy is served, and at home. Then equal,
   within the seconds of promise 4. Then each login is looked at, in every table, and each key at every proxy.
+- Sites that do not share every user have equal tables each, and equal selections; a session that is not shared is alive
+  in no table of another site, and its end is in all.
 - Seconds are those of DESIGN section 9 at the default heartbeat of 200 ms, and in proportion at slower ones.
 """
 
+import itertools
 from collections.abc import Iterator
 
 from protocol.messages import Role
@@ -15,6 +18,7 @@ from protocol.table import Table
 from tests.simulation.agents import AgentProcess
 from tests.simulation.lives import Broken, Life
 from tests.simulation.oracle import Oracle, Site, cut_min, state_of
+from tests.simulation.proxies import ProxyProcess
 
 SETTLED_WITHIN_S = 12.0
 
@@ -54,8 +58,22 @@ class Verdict:
         return all(map(_settled, self._oracle.sites))
 
     def equal(self, now_s: float) -> bool:
-        """All tables of each site hold the same."""
-        return all(len(_roots(site, now_s)) == 1 for site in self._oracle.sites)
+        """All tables hold the same, or as much of it as is shared."""
+        if not self._oracle.options.kept_home:
+            return all(len(_roots(site, now_s)) == 1 for site in self._oracle.sites)
+        return all(self._equal_as_shared(site, cut_min(now_s)) for site in self._oracle.sites)
+
+    def _equal_as_shared(self, site: Site, at_min: int) -> bool:
+        """Every table of one LAN is as its others; between two LANs what the filter lets pass is the same."""
+        first = {agent.site: agent for agent in reversed(site.agents)}
+        if any(each.table.root(at_min) != first[each.site].table.root(at_min) for each in _everybody(site)):
+            return False
+        for here, there in itertools.combinations(first.values(), 2):
+            (shared,) = (remote.filter for remote in here.settings.remotes if remote.name == there.site)
+            shown = {each.table.selection(shared).root(at_min) for each in (here, there)}
+            if len(shown) > 1:
+                return False
+        return True
 
     def told(self) -> bool:
         """Nobody has anything left to tell."""
@@ -80,8 +98,14 @@ class Verdict:
         for site in self._oracle.sites:
             for life in site.lives.values():
                 if now_s < life.expires_s - self._oracle.doubt_s:
-                    for state in {state_of(table, life.login_id) for table in _tables(site)}:
+                    at_home = {
+                        state_of(each.table, life.login_id)
+                        for each in _everybody(site)
+                        if self._oracle.knows(each.site, life)
+                    }
+                    for state in at_home:
                         self._judge_life(life, state)
+                    self._judge_shared(site, life, at_home)
             if len({frozenset(table.barriers()) for table in _tables(site)}) > 1:
                 raise Broken("unequal", "tables hold different barriers, though their digests are equal")
             self._judge_barriers(site, now_s)
@@ -100,6 +124,18 @@ class Verdict:
         if not life.ends and not life.doubtful and state not in (State.ALIVE, State.ABSENT):
             raise Broken("lost", f"{life} was ended by nobody, and is {state.name}")
 
+    def _judge_shared(self, site: Site, life: Life, at_home: set[State]) -> None:
+        """A login is alive at no site that may not know of it; that it has ended is known there too."""
+        for each in _everybody(site):
+            if self._oracle.knows(each.site, life):
+                continue
+            self._oracle.checks["leak"] += 1
+            state = state_of(each.table, life.login_id)
+            if state == State.ALIVE:
+                raise Broken("leak", f"{each.name} holds {life}, which is not shared with its site")
+            if state == State.ABSENT and max(at_home) > State.ALIVE:
+                raise Broken("unequal", f"{each.name} has not heard that {life} has ended")
+
     def _judge_barriers(self, site: Site, now_s: float) -> None:
         """No login of a user that was surely made before a logout of that user is shown anywhere."""
         for logout in site.logouts:
@@ -114,12 +150,21 @@ class Verdict:
                     raise Broken("back", f"{life} survives a logout of its user made later")
 
     def _judge_key(self, site: Site, key: str, now_s: float) -> None:
-        """All proxies show the same, and whoever was active of late."""
+        """All proxies show the same, those of one LAN if not all may; and whoever was active of late."""
+        names = sorted({proxy.site for proxy in site.proxies})
+        lives = [life for life in site.by_key[key] if not _over(life)]
+        if all(self._oracle.knows(name, life) for name in names for life in lives):
+            self._judge_shown(site.proxies, key, lives, now_s)
+            return
+        for name in names:
+            known = [life for life in lives if self._oracle.knows(name, life)]
+            self._judge_shown([proxy for proxy in site.proxies if proxy.site == name], key, known, now_s)
+
+    def _judge_shown(self, proxies: list[ProxyProcess], key: str, lives: list[Life], now_s: float) -> None:
         oracle = self._oracle
         oracle.checks["unequal"] += 1
-        shown = [proxy.lookup(key, touch=False) for proxy in site.proxies]
+        shown = [proxy.lookup(key, touch=False) for proxy in proxies]
         login_ids = {None if session is None else session.login_id for session in shown}
-        lives = [life for life in site.by_key[key] if not _over(life)]
         near = any(self._near_its_end(life, now_s) for life in lives)
         if len(login_ids) > 1 and not near:
             raise Broken("unequal", f"proxies show {sorted(map(str, login_ids))} under {key}")
@@ -171,6 +216,10 @@ def _linked(master: AgentProcess, names: set[str]) -> bool:
     """Whether every other site follows this master, and this master it."""
     borders = master.agent.sites.borders.values()
     return {border.peer.site for border in borders if border.follows and border.log_id} == names - {master.site}
+
+
+def _everybody(site: Site) -> list[AgentProcess | ProxyProcess]:
+    return [*site.agents, *site.proxies]
 
 
 def _tables(site: Site) -> Iterator[Table]:

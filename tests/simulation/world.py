@@ -14,6 +14,8 @@ from typing import Any
 from authagent.core import events as on
 from authagent.core.settings import RemoteSite
 from authagent.core.settings import Settings as AgentSettings
+from protocol.filter import between
+from protocol.sections import RemoteEntry
 from proxyagent.core.settings import AgentName
 from proxyagent.core.settings import Settings as ProxySettings
 from tests.simulation.agents import DIGEST_KEY, SECRET_ID, AgentProcess
@@ -82,9 +84,15 @@ class World:
         return AgentProcess(self, name, settings, self._clock(options.clock_bound_ms // 2), options.commit_s)
 
     def _remotes(self, site: str) -> tuple[RemoteSite, ...]:
-        """The other sites, and the ids of their agents."""
-        others = [agents for agents, _ in self.options.names if agents[0][:2] != site]
-        return tuple(RemoteSite(agents[0][:2], tuple(each[3:] for each in agents)) for agents in others)
+        """The other sites, the ids of their agents, and what crosses."""
+        others = {agents[0][:2]: agents for agents, _ in self.options.names if agents[0][:2] != site}
+        kept = [
+            RemoteEntry(site=home, users=tuple(f"!{user}" for user in users)) for home, users in self.options.kept_home
+        ]
+        return tuple(
+            RemoteSite(other, tuple(each[3:] for each in agents), between(kept, (site, other)))
+            for other, agents in others.items()
+        )
 
     def _proxy(self, site: str, name: str, agents: list[AgentProcess]) -> ProxyProcess:
         options = self.options
