@@ -74,12 +74,15 @@ def of_file(found: Configuration) -> Iterator[Finding]:
     if not proxies:
         yield Finding("warning", "no_proxies", "[[proxyagent]]", "none is listed, so no proxy may link")
     for site in sorted({proxy.site for proxy in proxies} - set(found.sites)):
-        text = f"site {site} has proxies and no agent, they use other sites' agents; {nearest(site, found.sites)}"
+        text = f"site {site} has proxies and no agent, so nobody lets them in; {nearest(site, found.sites)}"
         yield Finding("warning", "site_without_agent", "[[proxyagent]]", text)
     for site in found.sites:
         if len(found.agents_of(site)) == 1:
             text = f"site {site} has one agent: while it is down, its proxies go on alone"
             yield Finding("note", "single_agent", "[[authagent]]", text)
+    if found.failover.other_sites and found.remotes:
+        text = "a proxy that another site serves brings all it knows, and is told all: no filter of [[remote]] holds it"
+        yield Finding("warning", "filter_and_stand_in", "[failover] other_sites", text)
     yield from _without_host(found)
 
 

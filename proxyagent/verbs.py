@@ -31,7 +31,8 @@ def status(options: Options, *, as_json: bool) -> int:
         _print(f"{who}: isolated, no AuthAgent serves it{reason}; {goes_on}")
     else:
         equal = {True: "tables equal", False: "tables differ", None: "tables not compared"}[told["digest_equal"]]
-        _print(f"{who}: served by agent {told['agent']} at {told['agent_address']}, {equal}")
+        away = "" if told["agent_site"] == told["site"] else f" of site {told['agent_site']}"
+        _print(f"{who}: served by agent {told['agent']}{away} at {told['agent_address']}, {equal}")
     _print(f"sessions {told['sessions']}, tombstones {told['tombstones']}, outbox {told['outbox']} events")
     _print(f"digest {told['digest']}, version {told['version']}")
     for problem in told["problems"]:

@@ -80,7 +80,7 @@ def test_a_node_may_speak_only_for_itself(kind: str, id: str, address: str, site
 
 
 def test_a_proxy_of_another_site_is_let_in_where_the_file_lists_it() -> None:
-    """With its own site's entries: id, pattern and address; a site without agents is none that others know."""
+    """[P-82] With its own site's entries: id, pattern and address; a site without agents is none that others know."""
     assert verdict("proxy", "nginx-1", "10.3.0.7", "lan3") is None
     assert verdict("proxy", "nginx-1", "10.1.0.7", "lan3") == Code.UNLISTED
     assert verdict("proxy", "squid-7", "10.3.0.7", "lan3") == Code.UNLISTED

@@ -111,6 +111,15 @@ def test_proxies_that_nobody_lists_or_serves() -> None:
     assert "did you mean lan1?" in next(each.text for each in typo if each.code == "site_without_agent")
 
 
+def test_a_filter_does_not_hold_for_proxies_that_are_served_elsewhere() -> None:
+    """Both are there: a warning; either alone is none."""
+    stand_in, filtered = '[failover]\nother_sites = ["lan1"]\n', '[[remote]]\nsite = "lan1"\nusers = ["!guest"]\n'
+    agent = '[[authagent]]\nid = 1\nsite = "lan1"\nhost = "127.0.0.1"\n'
+    for text, warned in ((stand_in, False), (filtered, False), (stand_in + filtered, True)):
+        codes_found = {each.code for each in check.of_file(parse(text + agent, "x"))}
+        assert ("filter_and_stand_in" in codes_found) is warned
+
+
 def certified(folder: Path, days: float, *, other_key: bool = False) -> None:
     """A configuration with an own certificate that has `days` left."""
     init.write(str(folder), agents=["10.1.0.11", "10.1.0.12"], proxies=["a=10.1.0.21"])

@@ -18,8 +18,8 @@ SESSION = {
     "lifetime_left_s": 20.0,
 }
 STATUS = {
-    "id": "p1", "site": "lan1", "agent": "1", "agent_address": "10.1.0.11:9023", "isolated": False, "answering": True,
-    "outbox": 0, "sessions": 3, "tombstones": 1, "digest": "00", "digest_equal": True, "version": "1",
+    "id": "p1", "site": "lan1", "agent": "1", "agent_site": "lan1", "agent_address": "10.1.0.11:9023",
+    "isolated": False, "answering": True, "outbox": 0, "sessions": 3, "tombstones": 1, "digest": "00", "digest_equal": True, "version": "1",
     "problems": ["http: port 80 is taken"],
     "last_refusal": "",
 }  # fmt: skip
@@ -40,6 +40,9 @@ def test_status_is_one_sentence(answers: dict[str, Any], capsys: pytest.CaptureF
     answers["status"] = STATUS
     assert verbs.status({}, as_json=False) == 0
     assert "served by agent 1 at 10.1.0.11:9023, tables equal" in capsys.readouterr().out
+    answers["status"] = STATUS | {"agent_site": "lan2"}
+    verbs.status({}, as_json=False)
+    assert "served by agent 1 of site lan2 at 10.1.0.11:9023" in capsys.readouterr().out
     answers["status"] = STATUS | {"isolated": True, "last_refusal": "p1 is not listed", "answering": False}
     assert verbs.status({}, as_json=False) == 0
     out = capsys.readouterr().out

@@ -230,8 +230,8 @@ def test_an_idle_question_is_answered_from_the_table() -> None:
 
 
 def test_a_proxy_of_another_site_is_served_like_an_own_one() -> None:
-    """What it reports is stored, relayed and acknowledged, and its idle questions are answered; one that says nothing
-    is given as long as its site would be.
+    """[P-82] What it reports is stored, relayed and acknowledged, and its idle questions are answered; one that says
+    nothing is given as long as its site would be.
     """
     machine = make_master(partner=False)
     machine.step(opened(1, site="lan9"))
