@@ -1,6 +1,7 @@
-"""Relays in front of both agents, as a process that counts and cuts: `python -m tests.benchmark.wire FROM=TO ...`.
+"""Relays in front of agents, as a process that counts and cuts: `python -m tests.benchmark.wire [HOST:]FROM=TO ...`.
 
-Commands as JSON lines: `bytes` (what passed for one proxy), `cut` (one proxy off from both agents), `heal`.
+Commands as JSON lines: `bytes` (what passed for one proxy), `all_bytes` (for everybody, also where TLS hides who it
+was), `cut` (one proxy off from the agents), `cut_all`, `heal`.
 """
 
 import functools
@@ -18,9 +19,11 @@ async def main() -> None:
     async with trio.open_nursery() as nursery:
         relays = []
         for pair in sys.argv[1:]:
-            own, target = map(int, pair.split("="))
-            relays.append(Relay(target))
-            await nursery.start(functools.partial(trio.serve_tcp, relays[-1].serve, own, host="127.0.0.1"))
+            place, _, target = pair.partition("=")
+            host, _, port = place.rpartition(":")
+            relays.append(Relay(int(target)))
+            serve = functools.partial(trio.serve_tcp, relays[-1].serve, int(port), host=host or "127.0.0.1")
+            await nursery.start(serve)
         print(json.dumps({"ready": True}), flush=True)
         buffer = b""
         async for data in trio.lowlevel.FdStream(os.dup(0)):
@@ -35,6 +38,11 @@ def obey(relays: list[Relay], command: dict[str, str]) -> dict[str, int]:
     match command:
         case {"do": "bytes", "proxy": proxy}:
             return {"bytes": sum(relay.passed_bytes[Caller("proxy", proxy)] for relay in relays)}
+        case {"do": "all_bytes"}:
+            return {"bytes": sum(sum(relay.passed_bytes.values()) for relay in relays)}
+        case {"do": "cut_all"}:
+            for relay in relays:
+                relay.cut(lambda caller: True)
         case {"do": "cut", "proxy": proxy}:
             for relay in relays:
                 relay.cut(lambda caller: caller == Caller("proxy", proxy))

@@ -7,7 +7,9 @@ the monotonic clock, which all processes of a machine share.
 
 - `burst`: log in `count` users at once, keeping at most WINDOW unacknowledged at level `site`.
 - `pace`: log in at a rate, and tell when each was sent, and when acknowledged at the levels asked for.
-- `wait_count`: answer when so many sessions are known here.
+- `act`: log in, or out, at a rate, with keys of one kind; answered when the last is acknowledged. Users and keys are
+  drawn, as those who come are in no order; the same again for the same `first`.
+- `wait_count`: answer when so many sessions are known here, or no more than so many.
 - `stamp`, `stamps`: from now on note when each login becomes visible; tell what was noted.
 - `lookup`: microseconds for one look-up, in turn over few keys (hot) or in no order over many.
 - `login`: one login, answered when acknowledged.
@@ -25,11 +27,12 @@ from typing import Any
 import trio
 
 import proxyagent
-from tests.benchmark.keys import address
+from tests.benchmark.keys import address, cookie
 
 WINDOW = 20_000
 BATCH = 500
 ACKNOWLEDGED_WITHIN_S = 30.0
+SPREAD, USERS = 1 << 18, 100_000  # among so many addresses, or cookies, and users those of `act` are drawn
 TICK_S = 0.002
 COUNT_TICK_S = 0.02  # counting reckons a digest, which must not become what is measured
 
@@ -74,6 +77,19 @@ class Worker:
                     nursery.start_soon(follow, key, session, level)
         return {"sent_ns": sent_ns, "acknowledged_ns": acknowledged_ns}
 
+    async def act(self, what: str, kind: str, rate: int, count: int, first: int) -> dict[str, Any]:
+        make = cookie if kind == "cookie" else address
+        dice = random.Random(first)
+        drawn = [(make(first + number), f"user{dice.randrange(USERS)}") for number in dice.sample(range(SPREAD), count)]
+        began = trio.current_time()
+        done: Any = None
+        for index, (key, user) in enumerate(drawn):
+            await trio.sleep_until(began + index / rate)
+            done = self.agent.login(key, user=user) if what == "login" else self.agent.logout(key)
+        took_s = trio.current_time() - began
+        await self.acknowledged(done)
+        return {"took_s": took_s}
+
     async def login(self, key: str, user: str, within_s: float) -> dict[str, Any]:
         began = time.monotonic_ns()
         session = self.agent.login(key, user=user)
@@ -101,9 +117,9 @@ class Worker:
     async def acknowledged(self, session: Any, level: str = "site", within_s: float = ACKNOWLEDGED_WITHIN_S) -> None:
         await self.agent.wait_acknowledged(session, level=level, timeout=within_s)
 
-    async def wait_count(self, count: int, within_s: float) -> dict[str, Any]:
+    async def wait_count(self, count: int, within_s: float, at_most: bool = False) -> dict[str, Any]:
         deadline = trio.current_time() + within_s
-        while (known := self.agent.statistics().sessions) < count:
+        while (known := self.agent.statistics().sessions) != count and (known > count) is at_most:
             if trio.current_time() > deadline:
                 return {"error": f"{known} of {count} arrived within {within_s:g} s"}
             await trio.sleep(COUNT_TICK_S)

@@ -10,6 +10,7 @@ ROWS = (
     "resync",
     "memory",
     "tls",
+    "wan",
     "followers",
     "start",
     "cookie",
