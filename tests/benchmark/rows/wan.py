@@ -190,7 +190,8 @@ def _costs(farm: Sites, here: Child, afar: list[Child], count: int, idle_s: floa
                 _right(proxy.ask(WITHIN_S, do="wait_count", count=target, within_s=WITHIN_S - 5, at_most=at_most))
             time.sleep(2.0)
             crossed = farm.bytes() - before - idle_bytes_s * (time.monotonic() - began)
-            costs[f"a {what} with {'an address' if kind == 'address' else 'a cookie'} key"] = Cost(crossed / count, count / took_s)
+            key = "an address" if kind == "address" else "a cookie"
+            costs[f"a {what} with {key} key"] = Cost(crossed / count, count / took_s)
     return costs
 
 
