@@ -19,7 +19,8 @@ SESSION = {
 }
 STATUS = {
     "id": "p1", "site": "lan1", "agent": "1", "agent_site": "lan1", "agent_address": "10.1.0.11:9023",
-    "isolated": False, "answering": True, "outbox": 0, "sessions": 3, "tombstones": 1, "digest": "00", "digest_equal": True, "version": "1",
+    "isolated": False, "answering": True, "outbox": 0, "sessions": 3, "tombstones": 1,
+    "digest": "00", "digest_equal": True, "version": "1",
     "problems": ["http: port 80 is taken"],
     "last_refusal": "",
 }  # fmt: skip
