@@ -95,6 +95,7 @@ class Files:
             self._write_machine(squid)
         self._write("switch.toml", self._configuration("switch.toml", self._switch_places()))
         places = {
+            "    user haproxy\n    group haproxy\n": "",
             "/run/haproxy/admin.sock mode 660 group authagent": f"{self.folder}/haproxy.sock mode 600",
             "bind :3128": f"bind 127.0.0.1:{self.ports.switch}",
             "9088": str(self.ports.check),

@@ -79,6 +79,7 @@ def enforcing(behind: int) -> Iterator[Web]:
         certificate = running.folder / "example.pem"
         trustme.CA().issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
         own = {
+            "    user haproxy\n    group haproxy\n": "",
             " group authagent": "",
             ":443 ssl crt /etc/haproxy/example.pem": f"127.0.0.1:{web.door} ssl crt {certificate}",
             "127.0.0.1:8000": f"127.0.0.1:{behind}",
@@ -183,6 +184,7 @@ async def test_users_are_asked_rather_than_refused_where_nobody_knows_anybody(nu
     agent, checked = FakeProxyAgent(), AgentCheck(f"127.0.0.1:{check}")
     with open_haproxy() as running, application() as port:
         places = {
+            "    user haproxy\n    group haproxy\n": "",
             "/run/haproxy/admin.sock mode 660 group authagent": f"{running.socket} mode 600",
             "bind :3128": f"bind 127.0.0.1:{door}",
             "9088": str(check),

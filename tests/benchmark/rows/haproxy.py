@@ -69,6 +69,7 @@ def _haproxy(farm: Farm, folder: Path, log: str) -> dict[str, int]:
     (folder / "sessions.map").touch()
     text = (ROOT / "examples" / "haproxy" / "haproxy.cfg").read_text()
     for old, new in (
+        ("    user haproxy\n    group haproxy\n", ""),
         ("stats socket /run/haproxy/admin.sock mode 660 group authagent", "nbthread 1\n    stats socket SOCKET"),
         ("/etc/haproxy/sessions.map", f"{folder}/sessions.map"),
         ("127.0.0.1:9514", log),
