@@ -49,6 +49,33 @@ async def test_other_settings_move_to_other_agents(autojump_clock: MockClock) ->
         assert agent.login("b", "bob").idle_timeout_s == 100
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_dial_of_the_old_settings_is_forgotten(autojump_clock: MockClock, answers: bool) -> None:
+    """Whether it ends as a link or not: the places it speaks of may be others', or nobody's, in the new settings."""
+    async with open_fake_site(proxies=0) as site:
+        slow, quick = site.master.dialler("proxy1"), site.master.dialler("proxy1")
+        made: list[Any] = []
+
+        async def late(agent: int, timeout_s: float) -> Any:
+            await trio.sleep(1.0)
+            if not answers:
+                raise LinkFailed("refused", "connection refused")
+            made.append(await slow(agent, timeout_s))
+            return made[0]
+
+        settings = fake_settings("proxy1", {})
+        agent = ProxyAgent(Site(settings, late, ("a:1", "b:1")), clock=trio_clock())
+        async with run_proxy_agent(agent, start_timeout=0.5):
+            fewer = attrs.evolve(settings, agents=settings.agents[:1])
+            agent.shell.reconfigure(Site(fewer, quick, ("c:1",)))
+            with trio.fail_after(10):
+                await agent.wait_synchronised()
+                await trio.sleep(2.0)
+            assert agent.synchronised and agent.statistics().agent_address == "c:1"
+            for link in made:
+                await link.wait_closed()
+
+
 async def test_leaving_without_an_agent_is_quick(autojump_clock: MockClock) -> None:
     """With nobody to flush to, leaving does not wait."""
 
