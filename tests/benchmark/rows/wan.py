@@ -37,7 +37,7 @@ REMOTE_PROXIES = 4
 BYTES_MAX = {"address": 20, "cookie": 35}
 LOGOUT_BYTES_MAX = 3
 CATCH_UP_S_MAX = 5.0
-WITHIN_S = 60.0
+WITHIN_S = 240.0
 
 NEAR, FAR = "127.0.0.1", "127.0.0.2"
 SITES = ("lan1", "lan2")
