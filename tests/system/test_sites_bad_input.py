@@ -197,3 +197,12 @@ async def test_a_site_that_floods_loses_its_link(tmp_path: Path) -> None:
         await still_serves(here)
         (alarm,) = here.logged("site.refused")
         assert alarm["site"] == "lan2" and "changes a second" in str(alarm["reason"])
+
+
+async def test_a_site_that_stalls_loses_its_link(tmp_path: Path) -> None:
+    """One that says nothing any more is taken for gone; the status names it, and this site serves on."""
+    async with hostile_master(tmp_path) as (here, open_link):
+        link = await open_link()
+        assert "nothing heard from lan2/authagent-1" in await closed(link)
+        await still_serves(here)
+        await until(lambda: "site lan2 is not linked" in here.handler.status()["sentence"])
