@@ -3,7 +3,7 @@
 Rules of this file:
 
 - The configuration is that of examples/squid, to the line; only addresses, ports and paths are put in their places, and
-  each of those must be found there.
+  each of those must be found there. And HAProxy is given more patience, for a machine that does much else.
 - Squid runs as the user `proxy`, as Debian has it, and may read what the tests' own folders hide from others.
 """
 
@@ -114,6 +114,7 @@ class Files:
         bind = f"127.0.0.1:{self.switch_port}"
         places = {"/run/haproxy/admin.sock": str(self.folder / "haproxy.sock"), ":3128": bind}
         places |= {" group authagent": "", "    user haproxy\n    group haproxy\n": ""}
+        places |= {"timeout connect 300ms": "timeout connect 9s", "timeout check 400ms": "timeout check 9s"}
         example = put((EXAMPLE / "haproxy.cfg").read_text(), places)
         head, *servers = re.split(r"(?=^    server )", example, flags=re.MULTILINE)
         assert len(servers) == 2, "the example has two"

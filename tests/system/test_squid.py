@@ -230,7 +230,9 @@ async def _tunnel(farm: Farm, who: User, web: Web) -> trio.SocketStream:
     stream = await trio.open_tcp_stream("127.0.0.1", farm.switch_port, local_address=who.address)
     await stream.send_all(f"CONNECT 127.0.0.1:{web.echo} HTTP/1.1\r\nHost: 127.0.0.1:{web.echo}\r\n\r\n".encode())
     answer = await stream.receive_some()
-    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"\r\n\r\n"), answer
+    if not answer.startswith(b"HTTP/1.1 200") or not answer.endswith(b"\r\n\r\n"):
+        await stream.aclose()
+        pytest.fail(f"no tunnel: {answer!r}; {farm.haproxy and farm.haproxy.log_end()}")
     return stream
 
 
