@@ -1,6 +1,7 @@
 """The status page in a real browser, before real agents and proxies.
 
-The tests go on from each other's sessions, each with users of its own; the last one kills the master.
+Each test has users of its own, so that they may be run by several workers, each before a site of its own; the last one
+kills the master.
 """
 
 import re
@@ -177,6 +178,7 @@ def test_wrong_passwords_lock(windows: Windows, shown: Shown) -> None:
 
 def test_the_death_of_the_master_is_seen_in_the_open_page(windows: Windows, shown: Shown) -> None:
     """Within a second, without loading the page again; the proxies are seen to move to the new master."""
+    log_in(shown, 1, "grace", network=8)
     master = shown.run(shown.site.master)
     slave = 3 - master
     with windows.open(slave) as page:
@@ -201,7 +203,7 @@ def test_the_death_of_the_master_is_seen_in_the_open_page(windows: Windows, show
         for name in ("proxy-proxy1", "proxy-proxy2"):
             expect(page.locator(f'.picture-wide [data-id="{name}"]')).to_have_class(re.compile("is-equal"))
         assert took_s < SEEN_S_MAX
-        search(page, "dave", 1)
+        search(page, "grace", 1)
 
 
 def test_a_page_whose_agent_is_gone_says_so(windows: Windows, shown: Shown) -> None:
