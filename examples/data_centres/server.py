@@ -27,9 +27,8 @@ ACKNOWLEDGED_WITHIN_S = 5.0
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request; all that they share is the agent, whose look-ups never block."""
+    """One request on each connection; all that they share is the agent, whose look-ups never block."""
 
-    protocol_version = "HTTP/1.1"
     timeout = 30
 
     def __init__(self, agent: proxyagent.BlockingProxyAgent, id: str, *rest: object) -> None:
