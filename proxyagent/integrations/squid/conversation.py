@@ -38,7 +38,10 @@ class Helper:
         """Answer until it leaves."""
         async with trio.open_nursery() as nursery:
             while (lines := await self._incoming.receive()) is not None:
-                replies, logins = self._answer(lines)
+                try:
+                    replies, logins = self._answer(lines)
+                except Error:
+                    break  # the agent is being left; the helper will ask the next one
                 if logins and not self._agent.isolated and self._waiting + len(logins) <= WAITING_MAX:
                     nursery.start_soon(self._acknowledge, logins)
                 else:

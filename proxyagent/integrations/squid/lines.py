@@ -11,6 +11,7 @@ from typing import TypeAlias
 import trio
 
 from protocol.io.log import Log
+from proxyagent.errors import Error
 from proxyagent.integrations.squid.questions import Lines
 
 CONNECTIONS_MAX = 64
@@ -118,8 +119,8 @@ class _Door:
         """One connection to its end; raises nothing."""
         try:
             await self._converse(incoming)
-        except OSError:
-            pass  # they left before anything was said
+        except (OSError, Error):
+            pass  # they left before anything was said, or the agent is being left
         except Exception as error:  # noqa: BLE001 - the other connections are served on
             self._log.alarm("squid.connection_failed", error=repr(error))
         finally:

@@ -11,7 +11,7 @@ from protocol.configuration import ClientSettings
 from protocol.io.log import quiet_log
 from proxyagent.agent import ProxyAgent
 from proxyagent.core.outbox import Level
-from proxyagent.errors import NotAcknowledged
+from proxyagent.errors import Closed, NotAcknowledged
 from proxyagent.integrations.client_key import ClientKeys
 from proxyagent.integrations.squid.answers import Answers
 from proxyagent.integrations.squid.conversation import ACKNOWLEDGED_WITHIN_S, Helper, take_log
@@ -98,6 +98,14 @@ async def test_a_login_is_told_as_soon_as_the_agents_have_it() -> None:
         async with talking(agent) as said:
             await said.say.send([b"1 login alice 10.0.0.1"])
             assert await said.heard.receive() == b"1 OK user=alice\n"
+
+
+async def test_an_agent_that_is_left_answers_nobody() -> None:
+    """Its helpers lose their connections, without an alarm, and ask whoever comes next."""
+    agent = FakeProxyAgent()
+    async with talking(agent) as said:
+        agent.shell.close(Closed("it was left"))
+        await said.say.send([b"1 session 10.0.0.1 -"])
 
 
 async def test_the_access_log_is_activity_of_those_whom_it_names() -> None:
