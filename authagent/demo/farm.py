@@ -33,7 +33,7 @@ FOLDERS = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 """Debian keeps these programs where ordinary users do not look."""
 
 START_S = 30.0
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 15.0
 
 AS_PROXY = ["setpriv", "--reuid=proxy", "--regid=proxy", "--init-groups"]
 AS_PROXY += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]

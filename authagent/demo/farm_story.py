@@ -19,8 +19,8 @@ from authagent.demo.story import Acts, perform, play_acts
 
 MISSING = 2
 
-_KNOWN_S = 5.0
-_BACK_S = 30.0
+_KNOWN_S = 15.0
+_BACK_S = 60.0
 _AT_LEAST = 20
 """Pages that alice's client must get after something happened, before it is believed that all is well."""
 

@@ -20,7 +20,7 @@ from tests.system.wires import Namespaces, namespaces_work
 NODES = ("agent1", "agent2", "proxy1", "proxy2", "switch", "user")
 PASSWORDS = {"alice": "wonderland", "bob": "building"}
 PATIENCE_S = 30.0
-TIMEOUT_S = 5.0
+TIMEOUT_S = 15.0
 OWN_PAGE = "http://login.internal/"
 """Of the proxy itself: who one is there."""
 

@@ -15,7 +15,7 @@ from authagent.demo import farm, farm_story
 from tests.system.processes import ROOT
 
 STEPS = 8
-END_S = 120
+END_S = 240
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
