@@ -116,11 +116,11 @@ class Failover:
         """`agent` (of `site`) named another agent of its site; unknown names count as a failure."""
         named = [p for p, each in enumerate(self._agents) if each == AgentName(site, elsewhere) and p != agent]
         self._redirects += 1
+        if agent in self._away:
+            self._served_away = False
         if not named or self._redirects > limits.REDIRECTS_MAX:
             self.failed(now_s, jitter)
             return
-        if agent in self._away:
-            self._served_away = False
         if not self._served_away:
             self._note_alone(now_s)
         self._next = named[0]

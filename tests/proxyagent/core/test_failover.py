@@ -152,6 +152,15 @@ def test_when_another_site_is_lost_too_its_other_agent_is_next() -> None:
     assert (failover.due_s, dialled(failover, 30.0)) == (30.0, 2)
 
 
+def test_a_master_elsewhere_that_leaves_for_nobody_known_is_lost() -> None:
+    """It serves no more, whomever it names: its other agent is tried, as after any loss."""
+    failover = Failover((*OWN, *AWAY), "lan1")
+    failover.start(0.0)
+    failover.served(2, 10.0, 0.0)
+    failover.redirected(2, "lan2", "", 20.0, 0.0)
+    assert (failover.due_s, dialled(failover, 20.0)) == (20.0, 2)
+
+
 def test_one_dial_at_a_time() -> None:
     """A link that is lost while a dial is under way waits for its end."""
     failover = Failover((*OWN, *AWAY), "lan1")
