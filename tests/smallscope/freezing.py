@@ -165,7 +165,7 @@ def of_proxy(client: Client, now_s: float, names: Names) -> tuple[object, ...]:
         ahead(client._upkeep_due_s, now_s),
         outbox.events, outbox.lost, len(outbox._waiting), outbox._unsent, outbox._linked, outbox._held,
         outbox._sent_report, outbox._master_report, outbox._site_serial,
-        failover._turn % 2, failover._next, failover._redirects, ahead(failover.due_s, now_s),
+        failover._turn % 2, failover._next, failover._redirects, failover._dialling, ahead(failover.due_s, now_s),
         ahead(failover._alone_since_s, now_s), names("log", progress.log_id), progress.sequence, progress.complete,
         None if client.conversation is None else _of_conversation(client.conversation, now_s, names),
         of_table(client.cache.table),
@@ -176,7 +176,7 @@ def _of_conversation(talk: Conversation, now_s: float, names: Names) -> tuple[ob
     return (
         names("link", talk.link), talk.agent, talk.asked, talk.following, talk.equal, talk._position,
         names("log", talk._log_id), talk._own_number > 0, ahead(talk.heartbeat_due_s, now_s),
-        ahead(talk._differs_since_s, now_s), ahead(talk.opened_s, now_s) if not talk.asked else None,
+        ahead(talk._differs_since_s, now_s), ahead(talk._undecided_since_s, now_s) if not talk.asked else None,
         tuple(map(of_comparison, talk._comparisons.values())),
     )  # fmt: skip
 
