@@ -29,7 +29,7 @@ async def knock(running: Running, kind: str = "proxy", id: str = "p9", **more: A
     """A link to the agent, as whoever."""
     ours = running.server.setup.identity
     identity = Identity(
-        kind=kind, site="lan1", id=id, incarnation=random.getrandbits(63), software="test",
+        kind=kind, site=more.get("site", "lan1"), id=id, incarnation=random.getrandbits(63), software="test",
         configuration=ours.configuration, secrets=more.get("secrets", ours.secrets),
     )  # fmt: skip
     ((host, port),) = running.server.setup.listen
@@ -103,6 +103,26 @@ async def test_an_unlisted_proxy_is_refused_and_shown(tmp_path: Path) -> None:
         assert [(each["id"], each["connected"]) for each in told["proxies"]] == [("stranger", False)]
         assert told["refused_total"] == 1
         await until(lambda: "is not listed" in str(one.logged("link.refused")))
+
+
+async def test_a_guest_is_shown_with_its_site_and_is_not_missed_when_it_goes_home(tmp_path: Path) -> None:
+    """A proxy of another site that the file lists is served; one of that name of this site is another one."""
+    path = write_files(tmp_path, proxies=("p1",))
+    elsewhere = '[[authagent]]\nid = 1\nsite = "lan2"\nhost = "127.0.0.2"\n[[proxyagent]]\nid = "p1"\nsite = "lan2"\n'
+    path.write_text(path.read_text() + elsewhere)
+    async with run_agents(path) as (one,):
+        link = await knock(one, id="p1", site="lan2")
+
+        def shown() -> set[tuple[str, bool]]:
+            return {(each["id"], each["connected"]) for each in one.handler.status()["proxies"]}
+
+        await until(lambda: ("lan2/p1", True) in shown())
+        one.server.missed.only(set(), 0.0)
+        link.close(Code.STOPPING, "going home")
+        await link.wait_closed()
+        await until(lambda: not one.server.links)
+        assert not one.server.missed.watching
+        assert shown() == {("p1", False)}
 
 
 async def test_a_wrong_secret_is_refused_and_nobody_is_named(tmp_path: Path) -> None:
