@@ -14,7 +14,6 @@ Rules of this file:
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import trio
 
@@ -24,6 +23,7 @@ from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.agent import Agent
 from authagent.core.settings import Dice
+from authagent.dialling import ANSWERS, DEAD, Dialling
 from authagent.listener import TCP, Listener, Network
 from authagent.missed import Missed
 from authagent.recent import Recent
@@ -32,10 +32,8 @@ from authagent.store import Store
 from authagent.sync_errors import SyncErrors
 from authagent.tally import Tally
 from protocol import addresses, codec
-from protocol.configuration import AuthAgentEntry
 from protocol.errors import Code, RemoteProtocolError
 from protocol.handshake import Peer
-from protocol.io.dial import dial
 from protocol.io.link import Link, LinkClosed, LinkFailed, LinkRefused
 from protocol.io.log import Log
 from protocol.messages import Bulk, Compare, Compared, Hello, Nodes, Pages, Refusal, Role, Want
@@ -46,12 +44,6 @@ BULK_QUEUED_BYTES = 128 * 1024
 
 RELOAD_JITTER_S = 2.0
 """Links that a reload closes end within this time, so that their proxies do not all come back at once."""
-
-ANSWERS = {"untrusted": Code.UNAUTHORIZED, "no_tls": Code.PROTOCOL, "protocol": Code.PROTOCOL}
-"""Failures to link that prove that somebody lives there."""
-
-DEAD = {"refused", "reset"}
-"""Failures to link that prove that the process is gone."""
 
 BULKY = (Bulk, Compare, Nodes, Pages, Want, Compared)
 """What belongs to a comparison: its sender goes on when there is room."""
@@ -81,7 +73,7 @@ class Server:
         self.carry_out: Callable[[bytes], Awaitable[bytes]]
         self.on_role: Callable[[Role, int], None] = lambda role, term: None
         self.dice = dice
-        self._make_link = partial(dial, clock=clock, connect=network.connect)
+        self._dialling = Dialling(lambda: self.setup, log, clock, network.connect)
         self._exit = trio.Event()
         self._broken: Exception | None = None
         self._leaving: set[Link] = set()
@@ -245,7 +237,7 @@ class Server:
         partner = self.setup.partner
         assert partner is not None, "there is nobody to dial"
         try:
-            link = await self._linked_to(partner, partner.host, timeout_s)
+            link = await self._dialling.link_to(partner, partner.host, timeout_s)
         except LinkRefused as refused:
             self.sync_errors.failed("refused by", refused.text, refused.code, self.clock().monotonic_s)
             self.step(on.DialFailed(refused.code, refused.text, proven_dead=False))
@@ -261,29 +253,13 @@ class Server:
         try:
             if entry is None:
                 raise LinkFailed("unlisted", f"agent {agent} of {site} is no longer in the file")
-            link = await self._linked_to(entry, entry.wan_host or entry.host, timeout_s)
+            link = await self._dialling.link_to(entry, entry.wan_host or entry.host, timeout_s)
         except LinkRefused as refused:
             self.step(on.NotReached(site, agent, refused.code, refused.text))
         except LinkFailed as failed:
             self.step(on.NotReached(site, agent, ANSWERS.get(failed.kind), failed.text))
         else:
             await self._serve(link)
-
-    async def _linked_to(self, entry: AuthAgentEntry, host: str, timeout_s: float) -> Link:
-        """A proven link to the agent that the file names so. Raises LinkFailed."""
-        try:
-            link = await self._make_link(host, entry.port, self.setup.identity, self.setup.tls, timeout_s)
-        except (LinkFailed, LinkRefused):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the other end's bytes bring about, this agent serves on
-            self.log.alarm("link.broken", peer=str(entry), error=repr(error))
-            raise LinkFailed("broken", repr(error)) from None
-        peer = link.peer
-        if (peer.kind, peer.site, peer.id) != ("agent", entry.site, str(entry.id)):
-            text = f"{host}:{entry.port} is {peer.kind} {peer.id} of {peer.site}, not {entry}"
-            link.close(Code.WRONG_SITE, text)
-            raise LinkRefused(Code.WRONG_SITE, text)
-        return link
 
     async def _serve(self, link: Link) -> None:
         """Hand a link's messages to the machine until it ends."""

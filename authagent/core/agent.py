@@ -286,18 +286,17 @@ class Agent:
         return commands
 
     def _message(self, peer: Peer, message: Message, now: Now) -> list[Command]:
+        if peer.is_remote:
+            return self._across(peer, message, now)
         match message:
-            case Report() if not peer.is_remote:
+            case Report():
                 return self.service.report(peer, message, self.duty.now_ms(now))
             case Update() if peer.is_partner:
                 return self.service.update(peer, message, self.duty.now_ms(now))
             case Heartbeat():
                 return self.duty.heartbeat(peer, message, now)
-            case Crossing() if peer.is_remote:
-                return self.sites.crossing(peer, message, now)
             case Stored():
-                keeper = self.sites if peer.is_remote else self.service
-                keeper.stored(peer, message)
+                self.service.stored(peer, message)
                 return []
             case Follow():
                 return self.duty.follow(peer, message, now)
@@ -305,9 +304,7 @@ class Agent:
                 return self.duty.following(peer, message, now)
             case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
                 commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
-                return commands + (self.duty.compared(peer, now) if finished else [])
-            case Bulk() if peer.is_remote:
-                return self.sites.bulk(peer, message, now)
+                return commands + (self._compared(peer, now) if finished else [])
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
@@ -327,7 +324,7 @@ class Agent:
                 return self._doorway.answered(peer)
             case AdminRequest() if peer.is_partner:
                 return [do.CarryOut(peer.link, message.request, message.body)]
-            case Creation() | Redemption() | Revocation() if not peer.is_remote:
+            case Creation() | Redemption() | Revocation():
                 return self._item(peer.link, message, now)
             case Verdict() if peer.is_partner:
                 return self.redemptions.answered(message)
@@ -337,6 +334,36 @@ class Agent:
                 return [do.Log("peer.complains", "warning", {"peer": peer.name, "code": message.code})]
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} is not for an agent to receive from {peer.kind}")
+
+    def _across(self, peer: Peer, message: Message, now: Now) -> list[Command]:
+        """What an agent of another site says."""
+        match message:
+            case Crossing():
+                return self.sites.crossing(peer, message, now)
+            case Heartbeat():
+                peer.heard(message, now)
+                return self.sites.heartbeat(peer, message, now)
+            case Stored():
+                self.sites.stored(peer, message)
+                return []
+            case Follow():
+                return self.duty.follow(peer, message, now)
+            case Following():
+                return self.sites.following(peer, message, now)
+            case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
+                commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
+                return commands + (self._compared(peer, now) if finished else [])
+            case Bulk():
+                return self.sites.bulk(peer, message, now)
+            case Pong() | Error():
+                return self._further(peer, message, now)
+            case _:
+                raise RemoteProtocolError(f"{type(message).__name__} is not for another site's agent to send")
+
+    def _compared(self, peer: Peer, now: Now) -> list[Command]:
+        """A comparison is over."""
+        log = do.Log("resync.finished", "info", {"peer": peer.name})
+        return [log, *(self.sites if peer.is_remote else self.duty).compared(peer, now)]
 
     def _item(self, link: int | None, message: Creation | Redemption | Revocation, now: Now) -> list[Command]:
         decides = self.duty.may_acknowledge
@@ -348,4 +375,4 @@ class Agent:
         if peer is None:
             return []
         commands, finished = self.resync.more(peer, self.duty.now_ms(now))
-        return commands + (self.duty.compared(peer, now) if finished else [])
+        return commands + (self._compared(peer, now) if finished else [])

@@ -173,19 +173,17 @@ class Duty:
             return commands + self.sites.lost(peer, code, text, now)
         if not peer.is_partner:
             return commands
-        now_s = now.monotonic_s
         if code in REFUSALS:
             return commands + self._refused(REFUSALS[code], text, now)
         farewell = code == Code.STOPPING
-        verdict = self.election.partner_lost(now_s, proven_dead=proven_dead, farewell=farewell)
+        verdict = self.election.partner_lost(now.monotonic_s, proven_dead=proven_dead, farewell=farewell)
         return commands + self._act(verdict, now)
 
     def dial_failed(self, event: on.DialFailed, now: Now) -> list[Command]:
         """The partner could not be reached, or would not have us."""
         if event.refused in REFUSALS and self.peers.partner is None:
             return self._refused(REFUSALS[event.refused], event.text, now)
-        verdict = self.election.dial_failed(now.monotonic_s, refused="", proven_dead=event.proven_dead)
-        return self._act(verdict, now)
+        return self._act(self.election.dial_failed(now.monotonic_s, refused="", proven_dead=event.proven_dead), now)
 
     def _refused(self, reason: str, text: str, now: Now) -> list[Command]:
         commands: list[Command] = []
@@ -200,8 +198,6 @@ class Duty:
     def heartbeat(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """A peer's word."""
         peer.heard(message, now)
-        if peer.is_remote:
-            return self.sites.heartbeat(peer, message, now)
         if not peer.is_partner:
             self.pulse.judge_follower(peer, message, now)
             return []
@@ -271,8 +267,6 @@ class Duty:
 
     def following(self, peer: Peer, message: Following, now: Now) -> list[Command]:
         """The lead tells where its updates begin; tables are compared in any case (DESIGN section 4, Return)."""
-        if peer.is_remote:
-            return self.sites.following(peer, message, now)
         if peer.link != self.replication.lead:
             return []
         self.replication.begin(message.log_id, message.sequence)
@@ -282,18 +276,16 @@ class Duty:
 
     def compared(self, peer: Peer, now: Now) -> list[Command]:
         """A comparison is over."""
-        commands: list[Command] = [do.Log("resync.finished", "info", {"peer": peer.name})]
-        if peer.is_remote:
-            return commands + self.sites.compared(peer, now)
         if peer.link != self.replication.lead:
-            return commands
+            return []
         self.replication.completed()
-        if self.election.role == Role.MASTER and self.election.loses and self._fence is None:
-            self.election.yielding = True
-            commands += self.replication.flush()
-            fence, self._fence = self.service.fence(peer.link)
-            commands += [do.Log("split.yields", "warning", {"partner": peer.id, "term": self.election.term}), *fence]
-        return commands
+        if self.election.role != Role.MASTER or not self.election.loses or self._fence is not None:
+            return []
+        self.election.yielding = True
+        flushed = self.replication.flush()
+        fence, self._fence = self.service.fence(peer.link)
+        keys = {"partner": peer.id, "term": self.election.term}
+        return [*flushed, do.Log("split.yields", "warning", keys), *fence]
 
     def acknowledged(self, peer: Peer, message: Acknowledgement, now: Now) -> list[Command]:
         """The lead has what this agent reported."""
@@ -344,15 +336,10 @@ class Duty:
 
     def _follow(self, partner: Peer, now: Now) -> list[Command]:
         """Become slave of the partner, which serves."""
-        after = {"after": "switch"} if self.election.offering else {}
-        self.election.following(now.monotonic_s)
-        self.replication.resign()
-        self.sites.resigned()
-        partner.stored = None
+        resigned = self._resign(partner, now, {"after": "switch"} if self.election.offering else {})
         cursor = self.replication.attach(partner.link)
         return [
-            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, **after}),
-            do.AnnounceRole(Role.SLAVE, self.election.term),
+            *resigned,
             *self.handover.done(),
             *self._redirect_all(),
             do.Send((partner.link,), Follow(*cursor)),
@@ -362,16 +349,17 @@ class Duty:
     def _demote(self, partner: Peer, now: Now) -> list[Command]:
         """Everything is given and acknowledged: be the slave of the other master. The stream from it goes on."""
         self._forget_fence()
+        resigned = self._resign(partner, now, {"after": "split"})
+        return [*resigned, *self._redirect_all(), *self.pulse.beat(now)]
+
+    def _resign(self, partner: Peer, now: Now, after: dict[str, str]) -> list[Command]:
+        """Whatever there was of a mastership is over."""
         self.election.following(now.monotonic_s)
         self.replication.resign()
         self.sites.resigned()
         partner.stored = None
-        return [
-            do.Log("role.slave", "info", {"master": partner.id, "term": self.election.term, "after": "split"}),
-            do.AnnounceRole(Role.SLAVE, self.election.term),
-            *self._redirect_all(),
-            *self.pulse.beat(now),
-        ]
+        keys = {"master": partner.id, "term": self.election.term, **after}
+        return [do.Log("role.slave", "info", keys), do.AnnounceRole(Role.SLAVE, self.election.term)]
 
     def _redirect_all(self) -> list[Command]:
         return [command for peer in self.peers if not peer.is_partner for command in self._redirect(peer)]

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import proxyagent
+from authagent import dialling
 from authagent import server as server_module
 from authagent.core import events as on
 from protocol import secret
@@ -86,7 +87,7 @@ async def test_a_mistake_in_dialling_is_a_failed_attempt(tmp_path: Path, monkeyp
     async def broken(*arguments: Any, **options: Any) -> Link:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(server_module, "dial", broken)
+    monkeypatch.setattr(dialling, "dial", broken)
     path = write_files(tmp_path, agents=2, more='[timing]\nconnect_attempts = 1\nconnect_interval = "100ms"\n')
     async with run_agents(path, 1) as (one,):
         assert one.role == Role.MASTER

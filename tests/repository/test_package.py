@@ -118,7 +118,7 @@ def test_every_source_file_is_in_the_wheel(wheel: Path) -> None:
 def test_a_bare_install_is_light(wheel: Path) -> None:
     """Without extras come the libraries of DESIGN section 12's core and nothing that serves web pages or tests."""
     assert sorted(_requirements(wheel)) == [
-        "attrs", "cattrs", "click", "cryptography", "msgpack", "scramp", "structlog", "trio",
+        "attrs", "cattrs", "click", "cryptography", "msgpack", "scramp", "structlog", "trio", "zstandard",
     ]  # fmt: skip
 
 
