@@ -55,7 +55,9 @@ def test_certificate_and_key_go_together() -> None:
     assert mistake('[login]\ncertificate = "a.crt"\n').startswith("[login] key: missing")
 
 
-@pytest.mark.parametrize("url", ["dc1", "http://dc1", "ldap://", "ldap://u@h", "ldap://h/dc=x", "ldap://h:x", "ldap://h:0"])
+@pytest.mark.parametrize(
+    "url", ["dc1", "http://dc1", "ldap://", "ldap://u@h", "ldap://h/dc=x", "ldap://h:x", "ldap://h:0"]
+)
 def test_servers_of_a_directory_are_named_by_scheme_and_host(url: str) -> None:
     """Nothing else is in it."""
     assert "write ldaps://HOST" in mistake(f'[ldap]\nurls = ["{url}"]\n')
