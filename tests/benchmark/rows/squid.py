@@ -16,7 +16,7 @@ from pathlib import Path
 from protocol.io.control_client import ControlError, ask
 from tests.benchmark.children import ROOT, Child, RowFailed
 from tests.benchmark.farm import PLAIN, SITE, Farm, open_farm
-from tests.benchmark.figures import Figure, failed, median
+from tests.benchmark.figures import Figure, failed
 from tests.benchmark.job import Bench
 from tests.benchmark.rows.nginx import APPLICATION, CLIENTS, NGINX, WITHIN_S, load, path_of
 from tests.ports import free_ports
@@ -24,7 +24,7 @@ from tests.system.squid_files import AS_PROXY
 
 WHAT = f"squid with our helper, {CLIENTS} clients"
 RATIO_MIN = 0.9
-USERS, ROUNDS = 1_000, 7
+USERS, TURN_S = 1_000, 1
 
 _PREFIX = f"bench{os.getpid()}"
 
@@ -64,19 +64,19 @@ end
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Both are asked by turns: others share the machine."""
+    """Both are asked by turns, and the best turn of each counts: others share the machine."""
     budget = f">= {RATIO_MIN:g} x the same without"
     missing = [name for name in ("squid", "nginx", "wrk") if not path_of(name)]
     if missing:
         return [failed(WHAT, budget, f"not installed: {' and '.join(missing)}")]
     try:
-        return [_measured(bench.place("squid"), bench.scaled(4, 1), budget)]
+        return [_measured(bench.place("squid"), bench.scaled(25, 5), budget)]
     finally:
         for left in Path("/dev/shm").glob(f"{_PREFIX}*"):  # squid's, which is killed
             left.unlink()
 
 
-def _measured(folder: Path, seconds: int, budget: str) -> Figure:
+def _measured(folder: Path, rounds: int, budget: str) -> Figure:
     with open_farm(folder / "farm", more=f"{PLAIN}[squid]\nhelpers = true\n") as farm:
         farm.start_agent(1)
         daemon = _daemon(farm)
@@ -89,17 +89,17 @@ def _measured(folder: Path, seconds: int, budget: str) -> Figure:
         _wait_served(plain, page, _squid(farm, folder, "plain", plain, "http_access allow all"))
         before_s = daemon.cpu_s() + _cpu_s_of_children(asking)
         rates: dict[int, list[float]] = {ours: [], plain: []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for port, found in rates.items():
-                found.append(load(port, seconds, "-s", str(script)))
-        requests = sum(rates[ours]) * seconds
+                found.append(load(port, TURN_S, "-s", str(script)))
+        requests = sum(rates[ours]) * TURN_S
         questions = _questions(ours) / requests
         processor_us = (daemon.cpu_s() + _cpu_s_of_children(asking) - before_s) / requests * 1e6
     told = (
-        f"{ROUNDS} rounds of {seconds} s by turns; {questions:.2f} questions a request; helper and ProxyAgent take "
-        f"{processor_us:.0f} us of processor time for each"
+        f"the best of {rounds} turns of {TURN_S} s each; {questions:.2f} questions a request; helper and ProxyAgent "
+        f"take {processor_us:.0f} us of processor time for each"
     )
-    rate, peer = median(rates[ours]), median(rates[plain])
+    rate, peer = max(rates[ours]), max(rates[plain])
     return Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * peer, peer, "squid without a helper", told)
 
 
