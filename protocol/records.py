@@ -4,7 +4,7 @@ Rules of this file:
 
 - Only here do pages, indexes and counts change, so that they always agree.
 - The indexes hold exactly the records whose state is ALIVE, be they idle-dead, expired or behind a barrier.
-- `changed` names every page whose State bytes changed since the digest last looked.
+- `changed` names every page whose State bytes, or times of expiry, changed since the digest last looked.
 - Whatever grows is bounded: records, pages (so that scattered sequences cost no more than they hold) and, a quarter
   beyond, ends of logins never seen.
 """
@@ -240,6 +240,8 @@ class Records:
             return
         merged.changed = True
         state = page.states[place]
+        if page.rows[place] is not row_before:  # the content kept of a conflict may expire beyond another cut
+            self.changed.add(page.handle)
         if state == before:
             if state == ALIVE:
                 merged.touched += 1

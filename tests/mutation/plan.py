@@ -17,6 +17,13 @@ TABLE = (
     "tests/laws/test_digest.py",
 )
 
+SELECTION = (
+    "tests/protocol/test_selection.py",
+    "tests/protocol/test_filter.py",
+    "tests/protocol/test_disclosure.py",
+    "tests/laws/test_filter.py",
+)
+
 ELECTION = (
     "tests/authagent/core/test_election.py",
     "tests/authagent/core/test_duty.py",
@@ -47,7 +54,11 @@ def _nearest(tests: tuple[str, ...], twin: str) -> tuple[str, ...]:
 PLAN: dict[str, tuple[str, ...]] = {
     **{
         f"protocol/{name}.py": _nearest(TABLE, f"tests/protocol/test_{name}.py")
-        for name in ("session", "page", "records", "merging", "barriers", "table", "acts")
+        for name in ("session", "page", "records", "merging", "barriers", "table", "disclosure", "acts")
+    },
+    **{
+        f"protocol/{name}.py": _nearest(SELECTION, f"tests/protocol/test_{name}.py")
+        for name in ("filter", "selection")
     },
     "authagent/core/election.py": ELECTION,
     **{

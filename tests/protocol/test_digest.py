@@ -109,3 +109,14 @@ def test_what_expired_before_the_cut_does_not_count() -> None:
     table.merge(logged_in(1, login(at=NOW_MS - HOUR_MS, expires_at=CUT_MIN * MINUTE_MS)), NOW_MS - MINUTE_MS)
     assert table.root(CUT_MIN) == new_table().root(CUT_MIN)
     assert table.root(CUT_MIN - 1) != new_table().root(CUT_MIN - 1)
+
+
+def test_another_content_of_a_conflict_may_expire_before_the_cut() -> None:
+    """A third content under one login id changes no state, and yet what counts at a cut."""
+    table, fresh = new_table(), new_table()
+    contents = [login("k", user, expires_at=NOW_MS + hours * HOUR_MS) for user, hours in (("b", 2), ("c", 2), ("a", 1))]
+    for content in contents:
+        table.root(CUT_MIN + 90)
+        table.merge(logged_in(1, content), NOW_MS)
+        fresh.merge(logged_in(1, content), NOW_MS)
+    assert table.root(CUT_MIN + 90) == fresh.root(CUT_MIN + 90) == new_table().root(CUT_MIN + 90)

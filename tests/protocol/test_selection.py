@@ -148,7 +148,7 @@ def test_a_conflict_is_shown_by_the_content_that_is_kept() -> None:
     assert told(shown.slices(NOW_MS)) == {1: ("guest", State.CONFLICT, False)}
 
 
-def test_a_login_is_judged_once(monkeypatch: object) -> None:
+def test_a_login_is_judged_once() -> None:
     """However often its page changes or is asked for."""
     judged: list[str] = []
 
