@@ -158,7 +158,7 @@ class Shell:
             case commands.WakeWaiters():
                 self._wake_waiters()
             case commands.Dial():
-                self._start(self._dial, command.agent, command.timeout_s)
+                self._start(self._dial, self._site, command.agent, command.timeout_s)
             case commands.AwaitRoom():
                 self._start(self._await_room, command.link)
             case commands.Close():
@@ -210,8 +210,7 @@ class Shell:
                 self.step(events.DeadlinePassed())
         nursery.cancel_scope.cancel()
 
-    async def _dial(self, agent: int, timeout_s: float) -> None:
-        site = self._site
+    async def _dial(self, site: Site, agent: int, timeout_s: float) -> None:
         link: AgentLink | None = None
         failed: events.DialFailed | None = None
         try:
