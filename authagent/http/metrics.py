@@ -23,8 +23,7 @@ from authagent.server import Server
 from authagent.tally import Tally
 from authagent.webhook.hooks import Hooks
 from authagent.webhook.sender import Sender
-from protocol.io.http.metrics import Labelled, Metric, Value, of_states
-from protocol.io.http.server import HttpServer
+from protocol.io.http.metrics import Labelled, Metric, Value, door_metrics, of_states
 from protocol.io.http_door import HttpDoor
 from protocol.stamp import Now
 
@@ -47,10 +46,6 @@ class Scrape:
     @property
     def tally(self) -> Tally:
         return self.server.tally
-
-    def of_http(self, read: Callable[[HttpServer], int]) -> Value:
-        """A value of the server that is asked."""
-        return None if self.door.server is None else read(self.door.server)
 
     def of_hooks(self, read: Callable[[Sender], int]) -> Labelled:
         """A value of each webhook, by its number in the file: addresses may hold passwords."""
@@ -138,6 +133,10 @@ def _equal_age_s(scrape: Scrape) -> Labelled:
 PEER = ("kind", "peer")
 SITE = ("site",)
 CROSSED = ("site", "direction")
+
+def _door(scrape: Scrape) -> HttpDoor:
+    return scrape.door
+
 
 Of: TypeAlias = Metric[Scrape]
 
@@ -233,13 +232,6 @@ METRICS: tuple[Of, ...] = (
     Of("authagent_webhook_attempts_failed_total", "counter", "Attempts that were not answered with 2xx in time.",
        lambda s: s.of_hooks(lambda sender: sender.attempts_failed_total), ("webhook",)),
     # the process
-    Of("authagent_loop_lag_seconds", "gauge", "The longest that its loop stood still in the last minute.",
-       lambda s: s.door.lag.worst_s),
-    Of("authagent_http_requests_total", "counter", "HTTP requests, this one included.",
-       lambda s: s.of_http(lambda http: http.guard.requests_total)),
-    Of("authagent_http_refused_total", "counter", "HTTP requests and connections beyond a bound.",
-       lambda s: s.of_http(lambda http: http.refused_total)),
-    Of("authagent_http_failed_total", "counter", "HTTP requests answered with 500.",
-       lambda s: s.of_http(lambda http: http.guard.failed_total)),
+    *door_metrics("authagent", _door),
 )  # fmt: skip
 """In the order in which they are told."""

@@ -4,13 +4,11 @@ Rules of this file: protocol.io.http.metrics.
 """
 
 import platform
-from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 
-from protocol.io.http.metrics import Labelled, Metric, Value
-from protocol.io.http.server import HttpServer
+from protocol.io.http.metrics import Labelled, Metric, door_metrics
 from protocol.io.http_door import HttpDoor
 from proxyagent import __version__
 from proxyagent.agent import ProxyAgent
@@ -26,10 +24,6 @@ class Scrape:
     isolated_s: float
     resurrections_blocked: int
     door: HttpDoor
-
-    def of_http(self, read: Callable[[HttpServer], int]) -> Value:
-        """A value of the server that is asked."""
-        return None if self.door.server is None else read(self.door.server)
 
 
 def scrape(agent: ProxyAgent, door: HttpDoor) -> Scrape:
@@ -53,6 +47,10 @@ def _build(scrape: Scrape) -> Labelled:
 def _agent(scrape: Scrape) -> Labelled:
     figures = scrape.figures
     return [] if figures.agent is None else [((figures.agent_site or "", figures.agent), 1)]
+
+
+def _door(scrape: Scrape) -> HttpDoor:
+    return scrape.door
 
 
 Of: TypeAlias = Metric[Scrape]
@@ -101,13 +99,6 @@ METRICS: tuple[Of, ...] = (
     Of("proxyagent_pauses_total", "counter", "Times the process stood still for over a second.",
        lambda s: s.figures.pauses),
     # the process
-    Of("proxyagent_loop_lag_seconds", "gauge", "The longest that its loop stood still in the last minute.",
-       lambda s: s.door.lag.worst_s),
-    Of("proxyagent_http_requests_total", "counter", "HTTP requests, this one included.",
-       lambda s: s.of_http(lambda http: http.guard.requests_total)),
-    Of("proxyagent_http_refused_total", "counter", "HTTP requests and connections beyond a bound.",
-       lambda s: s.of_http(lambda http: http.refused_total)),
-    Of("proxyagent_http_failed_total", "counter", "HTTP requests answered with 500.",
-       lambda s: s.of_http(lambda http: http.guard.failed_total)),
+    *door_metrics("proxyagent", _door),
 )  # fmt: skip
 """In the order in which they are told."""

@@ -12,7 +12,7 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -24,6 +24,10 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from protocol.io.http.server import HttpServer
+    from protocol.io.http_door import HttpDoor
 
 Source = TypeVar("Source")
 
@@ -66,6 +70,28 @@ class Scraped(Collector):
 
     def collect(self) -> Iterator[Family]:
         yield from self._families
+
+
+def door_metrics(namespace: str, door: Callable[[Source], "HttpDoor"]) -> tuple[Metric[Source], ...]:
+    """How the loop of a program is, and the door that its numbers come through."""
+
+    def counted(read: Callable[["HttpServer"], int]) -> Callable[[Source], Value]:
+        def value(source: Source) -> Value:
+            server = door(source).server
+            return None if server is None else read(server)
+
+        return value
+
+    return (
+        Metric(f"{namespace}_loop_lag_seconds", "gauge", "The longest that its loop stood still in the last minute.",
+               lambda source: door(source).lag.worst_s),
+        Metric(f"{namespace}_http_requests_total", "counter", "HTTP requests, this one included.",
+               counted(lambda server: server.guard.requests_total)),
+        Metric(f"{namespace}_http_refused_total", "counter", "HTTP requests and connections beyond a bound.",
+               counted(lambda server: server.refused_total)),
+        Metric(f"{namespace}_http_failed_total", "counter", "HTTP requests answered with 500.",
+               counted(lambda server: server.guard.failed_total)),
+    )  # fmt: skip
 
 
 def process_families(namespace: str) -> list[Family]:
