@@ -7,10 +7,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.simulation.faults import FAULTS
-from tests.simulation.options import draw
+from tests.simulation.faults import FAULTS, WAN_FAULTS
+from tests.simulation.options import WAN_SEEDS, draw
 from tests.simulation.run import play, schedule
 from tests.simulation.shrink import spelled
+from tests.simulation.site_faults import SITE_FAULTS
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 20
@@ -42,7 +43,8 @@ def test_other_seeds_are_other_runs() -> None:
 
 
 def test_a_schedule_is_decided_by_its_seed() -> None:
-    """The same options and steps each time, and each kind of fault somewhere in a hundred seeds."""
+    """The same options and steps each time, and each kind of fault somewhere in two hundred seeds."""
     assert draw(7) == draw(7) and schedule(draw(7)) == schedule(draw(7))
-    kinds = {step.fault for seed in range(100) for step in schedule(draw(seed))}
-    assert kinds == {*FAULTS, ""}
+    seeds = (*range(100), *range(WAN_SEEDS, WAN_SEEDS + 100))
+    kinds = {step.fault for seed in seeds for step in schedule(draw(seed))}
+    assert kinds == {*FAULTS, *WAN_FAULTS, *SITE_FAULTS, ""}
