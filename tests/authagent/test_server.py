@@ -20,7 +20,9 @@ from protocol.io.dial import dial
 from protocol.io.link import Link, LinkClosed, LinkRefused
 from protocol.messages import Heartbeat, Role
 from protocol.secret import Secrets
-from proxyagent.agent import _load
+from proxyagent import config
+from proxyagent.agent import ProxyAgent, run_proxy_agent
+from proxyagent.dialling import Site, site_of
 from tests.authagent.running import Running, make, run_agents, serve, until, write_files, write_secret
 
 OLD, NEW = "kQ3vX8pLr2Zt7Wm9Bn4Yc6Hd", "Vb5Nj1Rw8Tq4Lx0Zs7Mf2Gk9"
@@ -243,6 +245,12 @@ async def test_a_promotion_does_not_wait_for_the_disk(tmp_path: Path) -> None:
 # -- reload -------------------------------------------------------------------------------------------------------
 
 
+def _site(path: Path) -> Site:
+    """The files as they are now, for one process: a reload leaves it the incarnation that it is."""
+    setup = config.load(str(path), id="p1")
+    return site_of(setup, config.read_secret(setup), 4711, "test")
+
+
 async def test_a_dropped_secret_closes_its_links_and_loses_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,13 +258,13 @@ async def test_a_dropped_secret_closes_its_links_and_loses_nobody(
     monkeypatch.setattr(server_module, "RELOAD_JITTER_S", 0.2)
     path = write_files(tmp_path, agents=2)
     write_secret(tmp_path, OLD)
-    async with run_agents(path, 1, 2) as agents, proxyagent.open_proxy_agent(path, id="p1") as proxy:
+    async with run_agents(path, 1, 2) as agents, run_proxy_agent(ProxyAgent(_site(path))) as proxy:
         proxy.login("10.0.0.1", user="alice")
         for lines in ((NEW, OLD), (NEW,)):
             write_secret(tmp_path, *lines)
             for each in agents:
                 each.server.apply(each.read())
-            proxy.shell.reconfigure(_load(path, "p1", None))
+            proxy.shell.reconfigure(_site(path))
         new_id = secret.secret_id(NEW.encode())
 
         def settled() -> bool:
