@@ -9,6 +9,7 @@ Rules of this file:
 import contextlib
 import itertools
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -65,10 +66,15 @@ class Machine(daemons.Machine):
         return path.read_text(errors="replace") if path.exists() else ""
 
     async def wait_squid(self) -> float:
-        """Wait until Squid takes connections."""
-        return await until(
-            lambda: "Accepting HTTP Socket" in self.cache_log() or self.cache_log()[-2_000:], PATIENCE_S, self.id
-        )
+        """Wait until Squid takes connections where browsers come; it opens its ports one after the other."""
+        return await until(lambda: self._squid_accepts() or self.cache_log()[-2_000:], PATIENCE_S, self.id)
+
+    def _squid_accepts(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+        except OSError:
+            return False
+        return "Accepting HTTP Socket" in self.cache_log()
 
     def _served(self) -> object:
         """Helpers are answered too."""
