@@ -29,7 +29,7 @@ from authagent.core.peer import Peer, Peers, open_peer
 from authagent.core.pulse import Pulse
 from authagent.core.redemptions import Redemptions
 from authagent.core.replication import Replication
-from authagent.core.resync import Resync
+from authagent.core.resync import ComparisonMessage, Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
 from authagent.core.sites import Sites
@@ -303,8 +303,7 @@ class Agent:
             case Following():
                 return self.duty.following(peer, message, now)
             case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
-                commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
-                return commands + (self._compared(peer, now) if finished else [])
+                return self._compare(peer, message, now)
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
@@ -351,14 +350,18 @@ class Agent:
             case Following():
                 return self.sites.following(peer, message, now)
             case Compare() | Nodes() | Pages() | Want() | Compared() | SnapshotWait():
-                commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
-                return commands + (self._compared(peer, now) if finished else [])
+                return self._compare(peer, message, now)
             case Bulk():
                 return self.sites.bulk(peer, message, now)
             case Pong() | Error():
                 return self._further(peer, message, now)
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} is not for another site's agent to send")
+
+    def _compare(self, peer: Peer, message: ComparisonMessage, now: Now) -> list[Command]:
+        """A message of a comparison, with whomever."""
+        commands, finished = self.resync.receive(peer, message, self.duty.now_ms(now))
+        return commands + (self._compared(peer, now) if finished else [])
 
     def _compared(self, peer: Peer, now: Now) -> list[Command]:
         """A comparison is over."""
