@@ -2,7 +2,6 @@
 
 import random
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from protocol.io.control import Request
 from protocol.io.log import Log, Severity
 from protocol.messages import Role
 from protocol.stamp import Now
+from tests.ports import free_ports
 
 TIMEOUT_S = 10.0
 SITE = "lan1"
@@ -38,15 +38,6 @@ async def until(condition: Callable[[], object], timeout_s: float = TIMEOUT_S) -
     with trio.fail_after(timeout_s):
         while not condition():
             await trio.sleep(0.005)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def write_files(folder: Path, *, agents: int = 1, proxies: tuple[str, ...] = ("p*",), more: str = "") -> Path:

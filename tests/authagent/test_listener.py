@@ -19,7 +19,8 @@ from protocol.handshake import Identity
 from protocol.io.dial import dial
 from protocol.io.link import Link
 from protocol.io.log import Log, Severity
-from tests.authagent.running import free_ports, until
+from tests.authagent.running import until
+from tests.ports import free_ports
 from tests.wire.pair import AGENT, PROXY
 
 HOST = "127.0.0.1"

@@ -18,7 +18,8 @@ import trustme
 from authagent.sync_errors import HOLD_S, STEPS_S, SyncErrors
 from protocol.errors import Code
 from protocol.io.log import Log, Severity
-from tests.authagent.running import free_ports, make, run_agents, serve, until, write_files, write_secret
+from tests.authagent.running import make, run_agents, serve, until, write_files, write_secret
+from tests.ports import free_ports
 
 Peer = Callable[[trio.SocketStream], Awaitable[None]]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from authagent.demo.cast import free_port
 from tests.benchmark.children import ROOT, Child, RowFailed, all_ended, worker
+from tests.ports import free_port
 
 SITE = "bench"
 

@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 import redis
 
-from authagent.demo.cast import free_port
 from tests.benchmark.children import Child, RowFailed, all_ended, worker
+from tests.ports import free_port
 
 MASTER_NAME = "sessions"
 DOWN_AFTER_MS = 1_000

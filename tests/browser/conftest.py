@@ -23,7 +23,7 @@ import trio
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from authagent import admin_password
-from tests.authagent.running import free_ports
+from tests.ports import free_ports
 from tests.system.harness import ROOT, Agent, Site, open_site, until
 
 PASSWORD = "correct horse battery"

@@ -6,8 +6,6 @@ Rules of this file: whatever comes, the answer is HTTP, and nobody passes withou
 import functools
 import random
 
-import h11
-
 from protocol.configuration import ClientSettings
 from protocol.key import key
 from proxyagent.integrations.client_key import ClientKeys
@@ -16,6 +14,7 @@ from proxyagent.integrations.forward_auth.doors import READ_BYTES_MAX
 from proxyagent.integrations.forward_auth.gate import Gate
 from proxyagent.testing import FakeProxyAgent
 from tests.fuzz import inputs
+from tests.proxyagent.integrations.forward_auth import asked
 
 COOKIE = b"Zm9yIHRlc3RzIG9ubHk"
 FRESH = 500
@@ -76,20 +75,5 @@ class Fronts:
         if not talk.over:
             sent += talk.receive(b"")
         assert talk.over or not data
-        statuses = _read(sent)
+        statuses = [status for status, _ in asked.read(sent)]
         assert 200 not in statuses or COOKIE in data, "nobody passes without a cookie"
-
-
-def _read(sent: bytes) -> list[int]:
-    """The statuses of all answers, as h11 reads them."""
-    found = []
-    while sent:
-        front = h11.Connection(h11.CLIENT)
-        front.send(h11.Request(method="GET", target="/", headers=[("Host", "endpoint")]))
-        front.send(h11.EndOfMessage())
-        front.receive_data(sent)
-        answer = front.next_event()
-        assert isinstance(answer, h11.Response) and isinstance(front.next_event(), h11.EndOfMessage)
-        found.append(answer.status_code)
-        sent = front.trailing_data[0]
-    return found

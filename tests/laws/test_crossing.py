@@ -30,6 +30,13 @@ def crossed(gathering: Gathering, there: Table, held: frozenset[LoginId]) -> Non
             there.merge(crossing.expand(crossing.decode(payload), there), NOW_MS)
 
 
+def table_of(batches: list[Changes]) -> Table:
+    table = new_table()
+    for changes in batches:
+        table.merge(changes, NOW_MS)
+    return table
+
+
 def logins_of(table: Table) -> frozenset[LoginId]:
     return frozenset(each for each in contents(table) if isinstance(each, LoginId))
 
@@ -37,10 +44,7 @@ def logins_of(table: Table) -> frozenset[LoginId]:
 @given(some.batches, some.batches)
 def test_what_crosses_makes_tables_equal(before: list[Changes], after: list[Changes]) -> None:
     """From equal tables, with outs for all that both hold: whatever happens at one, they are equal again."""
-    here, there = new_table(), new_table()
-    for changes in before:
-        here.merge(changes, NOW_MS)
-        there.merge(changes, NOW_MS)
+    here, there = table_of(before), table_of(before)
     held = logins_of(there)
     crossed(gathered(here, after), there, held)
     assert contents(there) == contents(here)
@@ -57,10 +61,7 @@ def test_an_empty_table_learns_all_that_is_gathered(after: list[Changes]) -> Non
 @given(some.batches, some.batches)
 def test_crossing_twice_changes_nothing(before: list[Changes], after: list[Changes]) -> None:
     """A replay after a lost link repeats what was said: harmless, as all merging is."""
-    here, there = new_table(), new_table()
-    for changes in before:
-        here.merge(changes, NOW_MS)
-        there.merge(changes, NOW_MS)
+    here, there = table_of(before), table_of(before)
     held = logins_of(there)
     gathering = gathered(here, after)
     crossed(gathering, there, held)

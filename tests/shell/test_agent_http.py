@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.authagent.running import free_ports, write_files
+from tests.authagent.running import write_files
+from tests.ports import free_ports
 from tests.shell.test_agent_shell import PATIENCE_S, QUICK, STOP_S_MAX, Process, until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

@@ -22,7 +22,8 @@ import pytest
 
 from authagent.demo.cast import environment
 from protocol.io.control_client import ControlError, ask
-from tests.authagent.running import free_ports, write_files, write_secret
+from tests.authagent.running import write_files, write_secret
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 

@@ -1,7 +1,6 @@
 """A site of real processes: two agents and some proxies, that are started, killed, stopped, cut off and asked."""
 
 import contextlib
-import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import attrs
 import trio
 
 from protocol.io.control_client import ControlError, ask
+from tests.authagent.running import write_secret
 from tests.system.crew import Crew, Server, make_proxies
 from tests.system.ground import Ground, open_ground
 from tests.system.processes import ROOT, Process, until
@@ -146,18 +146,23 @@ def _write_files(folder: Path, wires: Wires) -> Path:
     config.write_text(
         _CONFIGURATION.format(site=SITE, folder=folder, entries=entries, tls="off" if wires.loopback else "auto")
     )
-    secret = folder / "secret"
-    secret.touch(mode=0o600)
-    secret.write_text(secrets.token_urlsafe(32) + "\n")
+    write_secret(folder)
     (folder / "c").mkdir(mode=0o700)
     return config
 
 
 def _agent(ground: Ground, config: Path, number: int) -> Agent:
     name = f"agent{number}"
-    state_dir = ground.disks.folders[name]
     listen = ground.wires.address(name).listen
-    command = [*ground.wires.prefix(name), sys.executable, "-m", "authagent", str(number), "--config", str(config)]
+    return make_agent(ground, name, number, site=SITE, config=config, listen=listen, prefix=ground.wires.prefix(name))
+
+
+def make_agent(
+    ground: Ground, name: str, number: int, *, site: str, config: Path, listen: str, prefix: list[str]
+) -> Agent:
+    """Agent `number` of a site, not started; `prefix` is what starts it where it runs."""
+    state_dir = ground.disks.folders[name]
+    command = [*prefix, sys.executable, "-m", "authagent", str(number), "--config", str(config)]
     command += ["--state-dir", str(state_dir), *(["--listen", listen] if listen else [])]
     return Agent(
         name=name,
@@ -165,6 +170,6 @@ def _agent(ground: Ground, config: Path, number: int) -> Agent:
         log=ground.folder / f"{name}.log",
         environment=ground.environment(name),
         id=number,
-        control=ground.folder / "c" / f"{SITE}-agent-{number}.sock",
+        control=ground.folder / "c" / f"{site}-agent-{number}.sock",
         state_dir=state_dir,
     )

@@ -19,12 +19,13 @@ import attrs
 import trio
 
 from authagent.demo.relay import Caller
+from tests.authagent.running import write_secret
 from tests.system.clocks import Clocks
 from tests.system.crew import Crew, Proxy, Server
 from tests.system.disks import open_disks
 from tests.system.ground import Ground
-from tests.system.harness import Agent
-from tests.system.wires import Address, Mend, Namespaces, Relays, Wires, namespaces_work
+from tests.system.harness import Agent, make_agent
+from tests.system.wires import Address, Mend, Namespaces, Relays, Wires, laid
 
 _HEAD = """\
 site = "{site}"
@@ -180,20 +181,8 @@ async def open_sites(
 @contextlib.asynccontextmanager
 async def open_wan(sites: tuple[str, ...], agents: tuple[str, ...], *, relayed: bool) -> AsyncIterator[Wires]:
     """A namespace for each site where this machine allows that, or a relay for each agent."""
-    if not relayed and await namespaces_work():
-        spaces = Namespaces(sites)
-        try:
-            await spaces.build()
-            yield spaces
-        finally:
-            with trio.CancelScope(shield=True):
-                await spaces.remove()
-        return
-    relays = SiteRelays(agents)
-    async with trio.open_nursery() as nursery:
-        await relays.serve(nursery)
-        yield relays
-        nursery.cancel_scope.cancel()
+    async with laid(sites, lambda: SiteRelays(agents), relayed=relayed) as wires:
+        yield wires
 
 
 def write_file(sites: Sites, site: str, *, listed: tuple[str, ...] = (), secret: str = "secret") -> Path:
@@ -209,13 +198,6 @@ def write_file(sites: Sites, site: str, *, listed: tuple[str, ...] = (), secret:
     path = folder / f"{site}.toml"
     path.write_text(text)
     return path
-
-
-def write_secret(folder: Path, name: str = "secret") -> None:
-    """A fresh secret."""
-    path = folder / name
-    path.touch(mode=0o600)
-    path.write_text(secrets.token_urlsafe(32) + "\n")
 
 
 def _make_sites(ground: Ground, sizes: Mapping[str, Size], homes: dict[int, str]) -> Sites:
@@ -235,21 +217,10 @@ def _make_sites(ground: Ground, sizes: Mapping[str, Size], homes: dict[int, str]
 
 
 def _agent(ground: Ground, site: str, number: int) -> Agent:
-    name = _agent_name(site, number)
-    state_dir = ground.disks.folders[name]
     listen = _address(ground.wires, site, number).listen
-    config = ground.folder / f"{site}.toml"
-    command = [*_prefix(ground.wires, site), sys.executable, "-m", "authagent", str(number), "--config", str(config)]
-    command += ["--state-dir", str(state_dir), *(["--listen", listen] if listen else [])]
-    return Agent(
-        name=name,
-        command=command,
-        log=ground.folder / f"{name}.log",
-        environment=ground.environment(name),
-        id=number,
-        control=ground.folder / "c" / f"{site}-agent-{number}.sock",
-        state_dir=state_dir,
-    )
+    config, prefix = ground.folder / f"{site}.toml", _prefix(ground.wires, site)
+    name = _agent_name(site, number)
+    return make_agent(ground, name, number, site=site, config=config, listen=listen, prefix=prefix)
 
 
 def _proxy(ground: Ground, number: int, site: str) -> Proxy:

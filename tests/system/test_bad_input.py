@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from authagent.demo.cast import free_port
+from tests.ports import free_port
 from tests.system.harness import ROOT, Site, open_site, until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

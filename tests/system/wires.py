@@ -24,8 +24,8 @@ from typing import Literal
 import attrs
 import trio
 
-from authagent.demo.cast import free_port
 from authagent.demo.relay import Caller, Relay
+from tests.ports import free_port
 from tests.system.processes import ROOT
 
 Kind = Literal["drop", "reset"]
@@ -250,8 +250,15 @@ async def open_wires(
     agents: tuple[str, ...], proxies: tuple[str, ...], *, relayed: bool = False
 ) -> AsyncIterator[Wires]:
     """The best wires that this machine allows, or relays where these are asked for."""
+    async with laid((*agents, *proxies), lambda: Relays(agents), relayed=relayed) as wires:
+        yield wires
+
+
+@contextlib.asynccontextmanager
+async def laid(hosts: tuple[str, ...], make_relays: Callable[[], Relays], *, relayed: bool) -> AsyncIterator[Wires]:
+    """A namespace for each host where this machine allows that and `relayed` does not forbid it; else relays."""
     if not relayed and await namespaces_work():
-        spaces = Namespaces((*agents, *proxies))
+        spaces = Namespaces(hosts)
         try:
             await spaces.build()
             yield spaces
@@ -259,7 +266,7 @@ async def open_wires(
             with trio.CancelScope(shield=True):
                 await spaces.remove()
         return
-    relays = Relays(agents)
+    relays = make_relays()
     async with trio.open_nursery() as nursery:
         await relays.serve(nursery)
         yield relays

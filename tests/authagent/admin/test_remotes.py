@@ -14,7 +14,8 @@ from authagent.admin.remotes import remotes, remotes_of_master
 from authagent.core.border import Border
 from protocol.messages import Role
 from tests.authagent.http.telling import scraped
-from tests.authagent.running import Running, clock, free_ports, make, serve, until, write_files
+from tests.authagent.running import Running, clock, make, serve, until, write_files
+from tests.ports import free_ports
 
 QUICK = '[timing]\nwan_heartbeat_interval = "50ms"\nwan_suspect_after = "3s"\n'
 

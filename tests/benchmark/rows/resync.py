@@ -8,12 +8,12 @@ handshake and heartbeats included.
 import time
 from pathlib import Path
 
-from authagent.demo.cast import free_port
 from tests.benchmark.children import Child, RowFailed, worker
 from tests.benchmark.farm import Farm, open_farm
 from tests.benchmark.figures import Figure, median
 from tests.benchmark.job import Bench
 from tests.benchmark.keys import block
+from tests.ports import free_port
 
 SESSIONS = 1_000_000
 DIFFERENCES = 100

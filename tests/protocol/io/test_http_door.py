@@ -20,6 +20,7 @@ from protocol.io import http_door
 from protocol.io.http_door import HttpDoor, Place
 from protocol.io.log import Log, Severity
 from protocol.io.tls import make_certificate
+from tests.ports import free_port
 from tests.protocol.io.http.asking import TIMEOUT_S, exchange, get, status_of
 
 
@@ -65,11 +66,6 @@ async def kept(place: Place) -> AsyncIterator[Kept]:
         nursery.start_soon(made.door.keep)
         yield made
         nursery.cancel_scope.cancel()
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def test_without_a_place_nothing_listens_until_a_reload_names_one() -> None:
