@@ -15,6 +15,7 @@ the page; after a conflict they may be wider than needed, which costs a closer l
 
 from array import array
 from collections.abc import Sequence
+from itertools import compress
 from typing import Final, TypeAlias
 
 from protocol.session import Attributes, Login, LoginId, Origin, Record, State, merge_logins
@@ -148,7 +149,7 @@ class Page:
 
     def taken(self) -> list[int]:
         """The places that hold a record, ascending."""
-        return [place for place, state in enumerate(self.states) if state]
+        return list(compress(range(PLACES), self.states))
 
     def record(self, place: int) -> Record:
         """What stands at a taken place."""
