@@ -40,7 +40,7 @@ from authagent.store_writer import Writer
 class Opened:
     """What opening found. With `error` there is no file to write to."""
 
-    term: int = 0
+    term: int
     rows_bytes: int = 0
     error: Exception | None = None
 
@@ -74,7 +74,7 @@ class Disk:
             writer.file = self._open_or_start_empty()
             return Opened(writer.file.term(), writer.file.rows_bytes())
         except DISK_ERRORS as error:
-            writer.file = None
+            self.drop(writer)
             return Opened(term=self._open_copy(), error=error)
 
     def _take_lock(self) -> None:
@@ -103,8 +103,9 @@ class Disk:
             if not (copy / MAIN).exists():
                 return 0
             self._reader = StoreFile(copy / MAIN, self._identity)
+            term = self._reader.term()
             self.distrusted = ""
-            return self._reader.term()
+            return term
         except DISK_ERRORS:
             return 0
         finally:  # what is open stays readable, and nothing is left behind however the process ends

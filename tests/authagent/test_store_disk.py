@@ -1,13 +1,25 @@
 """The state folder in the writer's hands, step by step, without its thread."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from authagent import store_disk
 from authagent.store_disk import Disk
-from authagent.store_file import MAIN, NEVER_MS, REBUILDING, Identity, StoreFile, StoreUnusable
+from authagent.store_file import (
+    MAIN,
+    NEVER_MS,
+    REBUILDING,
+    REBUILT,
+    Damaged,
+    Identity,
+    StoreFile,
+    StoreUnusable,
+    lock_folder,
+)
 from authagent.store_writer import Writer
 
 AGENT = Identity("lan1", "1")
@@ -66,7 +78,11 @@ def test_a_file_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkey
     assert disk.newest_id(writer) == 1
     assert disk.read(0, 0, writer).payloads == [b"x"]
     assert list((tmp_path / "copies").iterdir()) == []
+    reader = disk._reader
+    assert reader is not None
     disk.end_load(writer)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        reader.term()
     assert disk.newest_id(writer) == 0
     assert not disk.distrusted, "what was read whole need not be set aside"
     disk.unlock()
@@ -104,6 +120,23 @@ def test_mending_a_distrusted_file_replaces_it(tmp_path: Path) -> None:
     disk.unlock()
 
 
+def test_an_exchange_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after it is dropped, and not written to a file that is closed."""
+    disk, writer = disk_of(tmp_path), hands()
+    disk.distrusted = "damaged"
+    disk.begin_mending(writer, term=1)
+
+    def fail(file: StoreFile, wall_ms: int) -> str:
+        file.close()
+        raise OSError("the log could not be folded in")
+
+    monkeypatch.setattr(store_disk, "finish_rebuilding", fail)
+    with pytest.raises(OSError, match="folded"):
+        disk.finish_mending(writer)
+    assert writer.file is None and disk.distrusted
+    disk.unlock()
+
+
 def test_a_file_with_broken_settings_is_set_aside_at_start(tmp_path: Path) -> None:
     """Settings that do not match their checksums cannot be trusted with whose file it is: set aside, start empty."""
     stored(tmp_path, b"x")
@@ -125,5 +158,134 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     disk.open(writer)
     with pytest.raises(StoreUnusable, match="in use"):
         other.open(hands())
+    disk.drop(writer)
+    disk.unlock()
+
+
+def refusing(folder: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of this folder can be opened."""
+    open_file = StoreFile.__init__
+
+    def refuse(self: StoreFile, path: Path, identity: Identity) -> None:
+        if path == folder / MAIN and path.exists():
+            raise error
+        open_file(self, path, identity)
+
+    monkeypatch.setattr(StoreFile, "__init__", refuse)
+
+
+def coded(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("the words of SQLite")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "damage"),
+    [
+        (coded(sqlite3.SQLITE_IOERR_FSYNC), False),
+        (coded(sqlite3.SQLITE_BUSY), False),
+        (coded(sqlite3.SQLITE_CORRUPT), True),
+        (Damaged("setting site is missing or damaged"), True),
+    ],
+    ids=["input and output", "held", "corrupt", "settings"],
+)
+def test_at_start_only_damage_sets_a_file_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, damage: bool
+) -> None:
+    """After an error of the disk, or where another program holds it, the file may be whole: it stays, and is read."""
+    stored(tmp_path, b"x")
+    refusing(tmp_path, error, monkeypatch)
+    disk, writer = disk_of(tmp_path), hands()
+    opened = disk.open(writer)
+    assert opened.error is (None if damage else error)
+    assert len(disk.take_set_aside()) == damage
+    assert disk.read(0, 0, writer).payloads == ([] if damage else [b"x"])
+    assert (opened.term, opened.rows_bytes > 0) == ((0, True) if damage else (5, False))
+    disk.end_load(writer)
+    disk.drop(writer)
+    disk.unlock()
+
+
+@pytest.mark.parametrize("when", ["at start", "when mended"])
+def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, when: str) -> None:
+    """A file that is complete beside the old one takes its place at the next occasion, and the old one is told of."""
+    stored(tmp_path, b"old")
+    disk, writer = disk_of(tmp_path), hands()
+    if when == "when mended":
+        disk.open(writer)
+        disk.drop(writer)
+    (tmp_path / MAIN).rename(tmp_path / REBUILT)
+    stored(tmp_path, b"newer", b"but broken")
+    if when == "when mended":
+        assert disk.begin_mending(writer, term=6) == 1
+    else:
+        disk.open(writer)
+    assert disk.read(0, 0, writer).payloads == [b"old"]
+    assert [aside.why for aside in disk.take_set_aside()] == ["it was damaged and has been written anew"]
+    assert disk.take_set_aside() == []
+    disk.drop(writer)
+    disk.unlock()
+
+
+def test_a_file_whose_term_is_damaged_is_read_and_replaced(tmp_path: Path) -> None:
+    """Its rows are loaded all the same; it is not written to, and mending builds another beside it at once."""
+    stored(tmp_path, b"x")
+    with sqlite3.connect(tmp_path / MAIN) as database:
+        database.execute("UPDATE settings SET value = '6' WHERE name = 'term'")
+    database.close()
+    disk, writer = disk_of(tmp_path), hands()
+    opened = disk.open(writer)
+    assert isinstance(opened.error, Damaged) and (opened.term, writer.file) == (0, None)
+    assert disk.newest_id(writer) == 1 and disk.read(0, 0, writer).payloads == [b"x"]
+    disk.end_load(writer)
+    disk.begin_mending(writer, term=7)
+    assert writer.file is not None and writer.file.path.name == REBUILDING
+    disk.finish_mending(writer)
+    assert writer.file.term() == 7
+    disk.drop(writer)
+    disk.unlock()
+
+
+def test_where_no_lock_can_be_made_nothing_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only folder is opened without a lock; it must have one before anything is written."""
+    monkeypatch.setattr(store_disk, "lock_folder", lambda folder: None)
+    disk, writer = disk_of(tmp_path), hands()
+    disk.open(writer)
+    with pytest.raises(OSError, match="the folder is read-only"):
+        disk.begin_mending(writer, term=1)
+    assert writer.file is None
+    monkeypatch.undo()
+    disk.begin_mending(writer, term=1)
+    with pytest.raises(StoreUnusable):
+        lock_folder(tmp_path)
+    disk.drop(writer)
+    disk.unlock()
+    os.close(lock_folder(tmp_path) or 0)
+
+
+def test_a_folder_that_cannot_be_made_holds_nothing(tmp_path: Path) -> None:
+    """Neither term nor rows, and no file to write to."""
+    (tmp_path / "state").write_text("in the way")
+    disk, writer = disk_of(tmp_path / "state"), hands()
+    opened = disk.open(writer)
+    assert isinstance(opened.error, FileExistsError) and (opened.term, opened.rows_bytes) == (0, 0)
+    assert disk.distrusted == "it could not be read at start"
+    disk.unlock()
+
+
+def test_without_a_file_there_is_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading ends where it began, and says why; where the newest row cannot be told, reading finds out."""
+    disk, writer = disk_of(tmp_path), hands()
+    assert disk.newest_id(writer) == 0
+    rows = disk.read(7, 0, writer)
+    assert (rows.payloads, rows.last_id, rows.done, rows.damage) == ([], 7, True, "it failed while it was loaded")
+    disk.open(writer)
+
+    def fail(self: StoreFile) -> int:
+        raise coded(sqlite3.SQLITE_CORRUPT)
+
+    monkeypatch.setattr(StoreFile, "last_id", fail)
+    assert disk.newest_id(writer) == 1
     disk.drop(writer)
     disk.unlock()

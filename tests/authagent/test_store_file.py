@@ -38,8 +38,10 @@ def everything(file: StoreFile) -> list[bytes]:
 
 def filled(path: Path, payloads: list[bytes]) -> None:
     file = StoreFile(path, AGENT)
+    file._database.execute("BEGIN")  # one sync for all
     for payload in payloads:
         file.append([payload], NEVER_MS)
+    file._database.execute("COMMIT")
     file.close()
 
 
