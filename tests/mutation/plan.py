@@ -24,6 +24,13 @@ SELECTION = (
     "tests/laws/test_filter.py",
 )
 
+ITEMS = (
+    "tests/protocol/test_items.py",
+    "tests/protocol/test_item.py",
+    "tests/protocol/test_item_acts.py",
+    "tests/laws/test_items.py",
+)
+
 ELECTION = (
     "tests/authagent/core/test_election.py",
     "tests/authagent/core/test_duty.py",
@@ -59,6 +66,10 @@ PLAN: dict[str, tuple[str, ...]] = {
     **{
         f"protocol/{name}.py": _nearest(SELECTION, f"tests/protocol/test_{name}.py")
         for name in ("filter", "selection")
+    },
+    **{
+        f"protocol/{name}.py": _nearest(ITEMS, f"tests/protocol/test_{name}.py")
+        for name in ("item", "items", "item_acts")
     },
     "authagent/core/election.py": ELECTION,
     **{

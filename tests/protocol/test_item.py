@@ -20,6 +20,12 @@ def test_flags_are_questions() -> None:
     assert attrs.evolve(ITEM, flags=SOLE).sole
 
 
+def test_numbers_are_for_ever() -> None:
+    """Flags and fates go over the wire and into files as these numbers."""
+    assert (SINGLE_USE, STRICT, SOLE) == (1, 2, 4)
+    assert [fate.value for fate in Fate] == [1, 2, 3] and list(Fate) == [Fate.OPEN, Fate.REVOKED, Fate.CONFLICT]
+
+
 def test_nothing_secret_is_printed() -> None:
     """Neither blob, lock nor requests stand in a repr."""
     text = repr(claimed(attrs.evolve(ITEM, blob=b"secret-blob"), claim(b"secret-request")))

@@ -6,7 +6,7 @@ from protocol import limits
 from protocol.changes import Changes
 from protocol.digest import CUTS_KEPT
 from protocol.item import SINGLE_USE, SOLE, Claim, Fate, Item, claimed
-from protocol.items import Items
+from protocol.items import Items, shifted
 from protocol.table import Table
 
 KEY = b"k" * 32
@@ -81,6 +81,38 @@ def test_bytes_are_bounded_too() -> None:
     assert not items.full and len(items) == 0
 
 
+def test_bounds_hold_to_the_item_and_to_the_byte() -> None:
+    """At a bound and not before it is full, and at a quarter more it takes nothing; each counts half a KiB more."""
+    blob = attrs.evolve(item(), blob=b"b" * 488)
+    for bound, most in (("items_max", 4), ("bytes_max", 4_000)):
+        items = Items(KEY, **{bound: most})
+        full = []
+        while items.merge(attrs.evolve(blob, id=f"i{len(items)}")):
+            full.append(items.full)
+        assert full == [False, False, False, True, True]
+
+
+def test_a_conflict_counts_the_bytes_of_what_is_kept() -> None:
+    """Of a long and a short content, the lesser: its bytes count, and no others."""
+    long, short = attrs.evolve(item("a", "bob"), blob=b"b" * 2_488), attrs.evolve(item("a", "alice"), blob=b"b" * 488)
+    for copies in ((long, short), (short, long)):
+        items = Items(KEY, bytes_max=2_000)
+        items.merge(copies[0])
+        items.merge(copies[1])
+        assert not items.full
+        items.merge(attrs.evolve(short, id="b"))
+        assert items.full
+
+
+def test_nothing_stays_behind_of_what_is_forgotten() -> None:
+    """Neither in the index of users nor beside it; what else a user has is still found."""
+    items = filled(item("a"), item("b", lasts_ms=200_000), item("c", "bob"))
+    items.forget(NOW_MS + 120_000)
+
+    assert items.of_user("image", "alice") == [item("b", lasts_ms=200_000)]
+    assert set(items._of_user) == {("image", "alice")}
+
+
 def test_the_checksum_covers_what_expires_after_the_cut() -> None:
     """It does not depend on when a node forgets, is 0 for nothing, and tells claims apart."""
     both, one = filled(item("a"), item("b", lasts_ms=600_000)), filled(item("b", lasts_ms=600_000))
@@ -94,6 +126,23 @@ def test_the_checksum_covers_what_expires_after_the_cut() -> None:
     grown = claimed(item("b", lasts_ms=600_000), Claim(b"r", "", NOW_MS, "n", False))
     assert filled(grown).checksum(NOW_MS) != one.checksum(NOW_MS)
     assert filled(item("a"), key=b"x" * 32).checksum(NOW_MS) != filled(item("a")).checksum(NOW_MS)
+
+
+def test_a_checksum_follows_what_changes() -> None:
+    """Asked for before and after an item grew, was moved or forgotten: it is that of a table made as it is now."""
+    grown = claimed(item("a"), Claim(b"r", "", NOW_MS, "n", False))
+    items = filled(item("a"), item("b", lasts_ms=600_000))
+
+    def agrees(*now: Item) -> bool:
+        return all(items.checksum(cut_ms) == filled(*now).checksum(cut_ms) for cut_ms in range(NOW_MS, NOW_MS + 5))
+
+    assert agrees(item("a"), item("b", lasts_ms=600_000))
+    items.merge(grown)
+    assert agrees(grown, item("b", lasts_ms=600_000))
+    items.shift(1_000)
+    assert agrees(shifted(grown, 1_000), item("b", at=NOW_MS + 1_000, lasts_ms=600_000))
+    items.forget(NOW_MS + 121_000)
+    assert agrees(item("b", at=NOW_MS + 1_000, lasts_ms=600_000))
 
 
 def test_a_new_key_makes_new_hashes() -> None:
@@ -149,6 +198,7 @@ def test_a_state_is_one_word() -> None:
     items = filled(early, late)
 
     assert items.state(late, NOW_MS) == "open"
+    assert items.state(late, NOW_MS + 120_000) == "open"
     assert items.state(late, NOW_MS + 120_001) == "expired"
     assert items.state(early, NOW_MS) == "superseded"
     assert [items.state(each, NOW_MS) for each in (taken, used, guessed)] == ["claimed", "used", "exhausted"]
