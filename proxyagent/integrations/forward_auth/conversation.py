@@ -2,27 +2,27 @@
 
 Rules of this file:
 
-- h11 decides what is a request. Whatever is none, or beyond a bound, gets one refusal, and the connection is over.
+- h11 decides what is a request, except where that is plain to see (plain.py). Whatever is none, or beyond a bound, gets
+  one refusal, and the connection is over.
 - A body is read and dropped, so that the connection can be kept; nobody here wants one.
 - Lines are counted before they are parsed: a flood of tiny headers must not keep the process busy. As requests that
   come together share the count, it bounds these, too.
 - Without an answer to a mistake of ours nobody is let in: the exception is the caller's, who closes.
 
-Theory. h11 only listens: each request has an h11.Connection of its own, and answers are bytes made before. To have it
-write them too, and go on to a next cycle, would cost half as much again for each request.
+Theory. h11 only listens: each request that is not plain has an h11.Connection of its own, and answers are bytes made
+before. To have it write them too, and go on to a next cycle, would cost half as much again.
 """
 
 from collections.abc import Callable
 
 import h11
 
+from proxyagent.integrations.forward_auth import plain
 from proxyagent.integrations.forward_auth.answer import CLOSE, answer
+from proxyagent.integrations.forward_auth.plain import HEADER_LINES_MAX, Request
 
 HEADER_BYTES_MAX = 64 * 1024
 """The head of a request: Envoy passes on 60 KiB, nginx 32 KiB."""
-
-HEADER_LINES_MAX = 256
-"""Envoy passes on 100 headers."""
 
 BODY_BYTES_MAX = 64 * 1024
 """Fronts are told to send none; one that is not will do for small ones."""
@@ -31,7 +31,7 @@ BODY_BYTES_MAX = 64 * 1024
 class Conversation:
     """One connection. After `over` there is nothing more to say; `waiting` is whether a request has only begun."""
 
-    def __init__(self, reply: Callable[[h11.Request], bytes]) -> None:
+    def __init__(self, reply: Callable[[Request], bytes]) -> None:
         self.over = False
         self.waiting = False
         self._reply = reply
@@ -42,6 +42,10 @@ class Conversation:
 
     def receive(self, data: bytes) -> bytes:
         """What to send after these bytes have come; none have come for the last time when the front has closed."""
+        if not self.waiting and not self.over:
+            request = plain.read(data)
+            if request is not None:
+                return self._reply(request)
         sent = b""
         try:
             if self._request is None:
@@ -88,7 +92,8 @@ class Conversation:
     def _end(self) -> bytes:
         """Answer a request that is complete; another one may have come with it."""
         assert self._request is not None
-        sent = self._reply(self._request)
+        asked = self._request
+        sent = self._reply(Request(asked.method, asked.target, list(asked.headers)))
         before, self._connection = self._connection, _connection()
         self._request, self._lines = None, 0
         self.over = before.their_state is h11.MUST_CLOSE

@@ -10,7 +10,6 @@ Rules of this file:
 """
 
 import attrs
-import h11
 
 from proxyagent import cookie as failover
 from proxyagent.agent import ProxyAgent
@@ -23,6 +22,7 @@ from proxyagent.integrations.forward_auth.answer import (
     login_location,
     refused,
 )
+from proxyagent.integrations.forward_auth.plain import Request
 from proxyagent.integrations.forward_auth.question import Front, Headers
 from proxyagent.session import Session
 
@@ -38,7 +38,7 @@ class Gate:
     login_url: str = ""
     carried: bool = False
 
-    def reply(self, peer: str, request: h11.Request) -> bytes:
+    def reply(self, peer: str, request: Request) -> bytes:
         """The answer to a front at the address `peer`, "" for a Unix socket, which [client] trusts. Never blocks."""
         front = question.front_of(request.target)
         if front is None:
@@ -60,7 +60,7 @@ class Gate:
         return self.keys.key(address, question.cookie(headers, settings.cookie.encode()))
 
     def _carried(
-        self, session: Session | None, key: str, request: h11.Request, front: Front, headers: Headers
+        self, session: Session | None, key: str, request: Request, front: Front, headers: Headers
     ) -> bytes:
         """The same with a failover cookie, which may know a session that nobody else does."""
         name = self.agent.cookie_name
@@ -74,7 +74,7 @@ class Gate:
         given = failover.header(name, token, secure=question.is_https(headers))
         return allowed_with_cookie(found.user, found.packed_attributes, given)
 
-    def _refused(self, request: h11.Request, front: Front, headers: Headers) -> bytes:
+    def _refused(self, request: Request, front: Front, headers: Headers) -> bytes:
         if front is Front.PASSES_ON and not question.is_browser(request, headers):
             return refused(None, redirect=False)
         location = None

@@ -15,7 +15,7 @@ import enum
 import re
 from typing import TypeAlias
 
-import h11
+from proxyagent.integrations.forward_auth.plain import Request
 
 LIST_SEPARATORS = {b"x-forwarded-for": b",", b"cookie": b";"}
 """Headers that are lists, which a front may send as several."""
@@ -52,7 +52,7 @@ def front_of(target: bytes) -> Front | None:
     return _FRONTS.get(target.partition(b"?")[0].split(b"/", 2)[1]) if target.startswith(b"/") else None
 
 
-def headers_of(request: h11.Request) -> Headers:
+def headers_of(request: Request) -> Headers:
     """What is read of a request."""
     found: Headers = {}
     for name, value in request.headers:
@@ -79,7 +79,7 @@ def cookie(headers: Headers, name: bytes) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-def is_browser(request: h11.Request, headers: Headers) -> bool:
+def is_browser(request: Request, headers: Headers) -> bool:
     """Whether somebody looks at the answer: a GET of what wants HTML."""
     return _method(request, headers) == b"GET" and b"text/html" in headers.get(b"accept", b"").lower()
 
@@ -90,7 +90,7 @@ def origin(headers: Headers) -> bytes | None:
     return scheme + b"://" + host if scheme in (b"http", b"https") and _HOST.fullmatch(host) else None
 
 
-def page(request: h11.Request, headers: Headers) -> bytes | None:
+def page(request: Request, headers: Headers) -> bytes | None:
     """Path and query of the page that was asked for, where a browser could come back to it."""
     path = headers.get(b"x-forwarded-uri", b"")
     is_one = path.startswith(b"/") and len(path) <= PAGE_BYTES_MAX
@@ -102,6 +102,6 @@ def is_https(headers: Headers) -> bool:
     return headers.get(b"x-forwarded-proto") == b"https"
 
 
-def _method(request: h11.Request, headers: Headers) -> bytes:
+def _method(request: Request, headers: Headers) -> bytes:
     """The client's method: Envoy asks with it, the others send a GET and tell."""
     return headers.get(b"x-forwarded-method", request.method)

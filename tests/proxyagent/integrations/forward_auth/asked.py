@@ -2,6 +2,8 @@
 
 import h11
 
+from proxyagent.integrations.forward_auth.plain import Request
+
 COOKIE = "Zm9yIHRlc3RzIG9ubHksIG5vdGhpbmcgdG8ga2VlcCE"
 
 
@@ -14,13 +16,13 @@ def written(target: str = "/auth", method: str = "GET", more: bytes = b"", **hea
     return b"".join([*lines, more, b"\r\n"])
 
 
-def request(target: str = "/auth", method: str = "GET", more: bytes = b"", **headers: str | bytes) -> h11.Request:
+def request(target: str = "/auth", method: str = "GET", more: bytes = b"", **headers: str | bytes) -> Request:
     """The same as h11 reads it."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(written(target, method, more, **headers))
     event = connection.next_event()
     assert isinstance(event, h11.Request)
-    return event
+    return Request(event.method, event.target, list(event.headers))
 
 
 def read(data: bytes) -> list[tuple[int, dict[str, str]]]:

@@ -1,6 +1,5 @@
 """One connection, byte by byte: what is a request is answered, what is none ends it with one refusal."""
 
-import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +8,11 @@ from proxyagent.integrations.forward_auth import conversation
 from proxyagent.integrations.forward_auth.answer import answer
 from proxyagent.integrations.forward_auth.conversation import Conversation
 from proxyagent.integrations.forward_auth.doors import READ_BYTES_MAX
+from proxyagent.integrations.forward_auth.plain import Request
 from tests.proxyagent.integrations.forward_auth.asked import read, written
 
 
-def said(request: h11.Request) -> bytes:
+def said(request: Request) -> bytes:
     """An answer that says what was asked."""
     return answer(200, [("Target", request.target.decode("latin-1"))])
 
@@ -133,7 +133,7 @@ def test_who_is_too_slow_is_told_so() -> None:
 def test_a_mistake_of_ours_is_the_callers() -> None:
     """It is not taken for one of the front's: the connection must be closed, and nothing sent."""
 
-    def fail(request: h11.Request) -> bytes:
+    def fail(request: Request) -> bytes:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

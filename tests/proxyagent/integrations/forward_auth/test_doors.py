@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import attrs
-import h11
 import pytest
 import trio
 from trio.testing import MockClock
@@ -16,6 +15,7 @@ from proxyagent.integrations.forward_auth import doors
 from proxyagent.integrations.forward_auth.answer import answer
 from proxyagent.integrations.forward_auth.conversation import HEADER_LINES_MAX, Conversation
 from proxyagent.integrations.forward_auth.doors import Doors
+from proxyagent.integrations.forward_auth.plain import Request
 from tests.proxyagent.integrations.forward_auth.asked import read, written
 
 WITHIN_S = 20
@@ -152,7 +152,7 @@ async def test_strangers_are_refused_unheard() -> None:
 async def test_a_mistake_of_ours_costs_its_connection_and_lets_nobody_in() -> None:
     """Nothing is sent, it is logged, and the others are served."""
 
-    def fail(request: h11.Request) -> bytes:
+    def fail(request: Request) -> bytes:
         if request.target == b"/bad":
             raise ZeroDivisionError
         return OK
