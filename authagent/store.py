@@ -200,7 +200,6 @@ class Store:
             return
         if self._channel.queued_bytes >= QUEUE_BYTES_MAX:
             self._break(f"the disk is too slow: over {QUEUE_BYTES_MAX >> 20} MiB waited for it")
-            self._channel.post(Disk.drop, lambda answer: None, needs_file=False)
             return
         self._channel.write(position, payload, expires_ms)
 

@@ -16,7 +16,8 @@ import trio
 
 from authagent import store as store_module
 from authagent.store import Store, StoreUnusable
-from authagent.store_file import StoreFile
+from authagent.store_disk import Disk
+from authagent.store_file import Identity, StoreFile, lock_folder
 from tests.authagent.store_child import payload_of
 from tests.authagent.store_memory import Memory, content, fill, until
 
@@ -78,7 +79,42 @@ async def test_what_was_stored_is_loaded(tmp_path: Path, nursery: trio.Nursery) 
     again = Memory()
     async with again.opened(nursery, tmp_path) as store:
         assert again.payloads == memory.payloads
-        assert store.loaded_fraction == 1.0 and store.status.ok
+        assert store.loaded_fraction == 1.0 and store.status.ok and store.errors_total == 0
+    assert again.events() == ["store.opened", "store.loaded"]
+    assert again.lines[0][1]["term"] == 0 and again.lines[0][1]["bytes"] > 0  # type: ignore[operator]
+    assert again.lines[1][1]["payloads"] == 300
+
+
+@pytest.mark.parametrize(("newest_id", "fractions"), [(5, [0, 0, 0.4, 0.4, 0.8]), (1, [0, 0, 1, 1, 1])])
+async def test_it_tells_how_far_loading_is(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, newest_id: int, fractions: list[float]
+) -> None:
+    """By the newest id, never more than all of it, also where that id is wrong."""
+    await fill(tmp_path, 5, 600_000)
+    monkeypatch.setattr(Disk, "newest_id", lambda disk, writer: newest_id)
+    async with Memory().opened(nursery, tmp_path, load=False) as store:
+        assert [store.loaded_fraction async for _ in store.load()] == fractions
+        assert store.loaded_fraction == 1.0
+
+
+async def test_what_is_left_open_on_a_disk_that_hangs_stays_locked(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving waits no longer than it may, says so, and gives the folder to nobody while its thread may still write."""
+    assert store_module._CLOSE_TIMEOUT_S <= 1.5
+    monkeypatch.setattr(store_module, "_CLOSE_TIMEOUT_S", 0.05)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        disk = SlowDisk(monkeypatch)
+        memory.add(store, b"one")
+        await until(disk.entered.is_set)
+    assert memory.events()[-1] == "store.close_timed_out"
+    with pytest.raises(StoreUnusable, match="in use"):
+        lock_folder(tmp_path)
+    disk.gate.set()
+    assert await store._channel.close(10.0)
+    store._disk.unlock()
+    assert await content(tmp_path) == {b"one"}
 
 
 async def test_what_waits_at_the_end_is_still_written(tmp_path: Path, nursery: trio.Nursery) -> None:
@@ -325,18 +361,40 @@ async def test_a_queue_that_is_full_breaks_and_mends(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More waits than may: memory stays bounded, nothing is reported, and a snapshot mends what was dropped."""
-    monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 50_000)
+    monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 1 << 20)
     memory = Memory()
     async with memory.opened(nursery, tmp_path) as store:
         disk = SlowDisk(monkeypatch)
         for number in range(100):
-            memory.add(store, b"%03d" % number * 500)
-        assert "too slow" in store.status.error
-        assert store._channel.queued_bytes < 60_000
+            memory.add(store, b"%03d" % number * 5_000)
+        assert store.status.error == "the disk is too slow: over 1 MiB waited for it" and store.errors_total == 1
+        assert 1 << 20 <= store.queued_bytes < 1_100_000
         disk.gate.set()
         await until(lambda: store.status.ok)
-        assert memory.stored[-1] == 100
+        assert memory.stored[-1] == 100 and store.queued_bytes == 0
     assert await content(tmp_path) == set(memory.payloads)
+
+
+async def test_a_queue_that_is_full_while_loading_hides_nothing(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is loaded to its end, and the same file is mended."""
+    monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 1 << 20)
+    known = await fill(tmp_path, 5, 600_000)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path, load=False) as store:
+        async for payload in store.load():
+            memory.payloads.append(payload)
+            if len(memory.payloads) == 1:
+                disk = SlowDisk(monkeypatch)
+                for number in range(100):
+                    store.write(number, b"%03d" % number * 5_000)
+                assert "too slow" in store.status.error
+                disk.gate.set()
+        assert memory.payloads[:5] == known
+        await until(lambda: store.status.ok)
+    assert side_files(tmp_path) == []
+    assert set(known) <= await content(tmp_path)
 
 
 async def test_nothing_is_reported_while_mending(
@@ -372,6 +430,48 @@ async def test_a_snapshot_before_loading_is_a_mistake(tmp_path: Path, nursery: t
         with pytest.raises(AssertionError, match="before the file was loaded"):
             await store.compact()
     assert await content(tmp_path) == set(known)
+
+
+class Idle:
+    """Stands for a channel: how long it has been silent."""
+
+    queued_bytes = 0
+
+    def __init__(self) -> None:
+        self.began_s = trio.current_time()
+
+    def silent_s(self) -> float:
+        return trio.current_time() - self.began_s
+
+
+async def test_upkeep_keeps_its_times(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be mended is tried at once, and then ever more seldom; a disk silent for over 5 s is told of once."""
+    monkeypatch.undo()
+    memory, times_s = Memory(), []
+    store = Store(
+        tmp_path, Identity("lan1", "1"), slices=memory.slices, stored=memory.stored.append, log=memory.log,
+        wall_ms=lambda: 0,
+    )  # fmt: skip
+    store._channel, store._loaded, began_s = Idle(), True, trio.current_time()  # type: ignore[assignment]
+
+    async def mend() -> bool:
+        times_s.append(trio.current_time() - began_s)
+        return len(times_s) == 7
+
+    monkeypatch.setattr(store, "_mend", mend)
+    store._break("the disk is full")
+    scope = trio.CancelScope()
+    nursery.start_soon(store.run, scope)
+    await trio.sleep(5.5)
+    assert memory.events() == ["store.broken"]
+    await trio.sleep(1.0)
+    assert memory.events() == ["store.broken", "store.stalled"]
+    await trio.sleep(73)
+    scope.cancel()
+    assert times_s == [0, 1, 3, 8, 18, 48, 78, 78, 79]
+    assert memory.events() == ["store.broken", "store.stalled"]
 
 
 # -- a damaged file -----------------------------------------------------------------------------------------------
