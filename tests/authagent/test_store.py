@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -59,6 +60,12 @@ class SlowDisk:
             return append(file, payloads, expires_ms)
 
         monkeypatch.setattr(StoreFile, "append", slow_append)
+
+
+def closed_store(folder: Path, memory: Memory) -> Store:
+    """A store that has not been opened."""
+    of_memory = {"slices": memory.slices, "stored": memory.stored.append, "log": memory.log}
+    return Store(folder, Identity("lan1", "1"), wall_ms=lambda: 0, **of_memory)  # type: ignore[arg-type]
 
 
 def side_files(folder: Path) -> list[Path]:
@@ -206,6 +213,51 @@ async def test_snapshots_happen_by_themselves(
     assert await content(tmp_path) == {b"all that is known"}
 
 
+async def test_a_snapshot_is_written_in_slices_with_pauses(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many payloads a row as make up its size, and others run between any two; then it counts as what is there."""
+    monkeypatch.setattr(store_module, "_SLICE_BYTES", 10_000)
+    memory = Memory()
+    rows: list[int] = []
+    turns: list[int] = []
+    turn = 0
+
+    async def take_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+
+    def slices() -> Iterator[bytes]:
+        for size in ([1_111] * 9 + [1]) * 2 + [5]:
+            turns.append(turn)
+            yield b"x" * size
+
+    append = StoreFile.append
+
+    def counting(file: StoreFile, payloads: Sequence[bytes], expires_ms: int) -> int:
+        rows.append(len(payloads))
+        return append(file, payloads, expires_ms)
+
+    monkeypatch.setattr(memory, "slices", slices)
+    async with memory.opened(nursery, tmp_path) as store:
+        monkeypatch.setattr(StoreFile, "append", counting)
+        memory.add(store, b"a row behind no snapshot")
+        await store.flush()
+        async with trio.open_nursery() as turning:
+            turning.start_soon(take_turns)
+            await store.compact()
+            turning.cancel_scope.cancel()
+        assert rows == [1, 10, 10, 1] and len(set(turns)) > 8
+        stored_bytes = 2 * 10_000 + 5 + 21 * 8  # each behind its length and sum
+        assert (store._rows_bytes, store._snapshot_bytes) == (0, stored_bytes)
+        assert memory.lines[-1] == ("store.compacted", {"bytes": stored_bytes})
+        memory.add(store, b"x" * 92)
+        await store.flush()
+        assert store._rows_bytes == 100
+
+
 # -- death --------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +302,49 @@ async def test_a_limit_on_file_size_is_survived(tmp_path: Path) -> None:
     assert len(await content(tmp_path)) == 2
 
 
+@pytest.mark.parametrize(("code", "asides"), [(sqlite3.SQLITE_IOERR_FSYNC, 1), (sqlite3.SQLITE_FULL, 0)])
+async def test_a_file_whose_commit_failed_is_trusted_only_if_it_is_sound(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, code: int, asides: int
+) -> None:
+    """After an error of the disk it is replaced, after a full disk it is used again; everything is stored at last."""
+    memory = Memory()
+    append = StoreFile.append
+    async with memory.opened(nursery, tmp_path) as store:
+        error = sqlite3.OperationalError("the words of SQLite")
+        error.sqlite_errorcode = code
+        errors = [error]
+
+        def fail_once(file: StoreFile, payloads: Sequence[bytes], expires_ms: int) -> int:
+            if errors:
+                raise errors.pop()
+            return append(file, payloads, expires_ms)
+
+        monkeypatch.setattr(StoreFile, "append", fail_once)
+        memory.add(store, b"one")
+        await until(lambda: memory.stored == [1])
+        assert store.status.ok and store.errors_total == 1
+        assert [event for event in memory.events() if event in ("store.broken", "store.recovered")] == [
+            "store.broken",
+            "store.recovered",
+        ]
+    assert len(side_files(tmp_path)) == memory.events().count("store.set_aside") == asides
+    assert await content(tmp_path) == {b"one"}
+
+
+@pytest.mark.parametrize(
+    ("rows_bytes", "snapshot_bytes", "due"),
+    [(100, 0, False), (101, 0, True), (101, 51, False), (200, 100, False), (201, 100, True)],
+)
+def test_a_snapshot_is_due_when_most_is_superfluous(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_bytes: int, snapshot_bytes: int, due: bool
+) -> None:
+    """When what came behind the last one is more than twice its size, and enough to bother."""
+    monkeypatch.setattr(store_module, "COMPACT_BYTES_MIN", 100)
+    store = closed_store(tmp_path, Memory())
+    store._rows_bytes, store._snapshot_bytes = rows_bytes, snapshot_bytes
+    assert store._compaction_due() is due
+
+
 @needs_mounts
 async def test_a_full_disk_is_survived(tmp_path: Path, nursery: trio.Nursery) -> None:
     """The disk fills up: one alarm, nothing reported; when there is room again everything is stored."""
@@ -289,7 +384,7 @@ async def test_a_read_only_folder_is_loaded_and_written_later(tmp_path: Path, nu
         remount(folder, "ro")
         memory = Memory()
         async with memory.opened(nursery, folder) as store:
-            assert memory.payloads == known
+            assert memory.payloads == known and store._disk._reader is None
             assert store.status.error == "Read-only file system"
             assert memory.events().count("store.broken") == 1
             memory.add(store, b"meanwhile")
@@ -308,7 +403,9 @@ async def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path, nurser
     memory = Memory()
     async with memory.opened(nursery, tmp_path / "state") as store:
         memory.add(store, b"one")
-        assert not store.status.ok
+        assert not store.status.ok and not await store.flush()
+        await store.compact()
+        assert "store.compact_failed" in memory.events() and "store.compacted" not in memory.events()
         (tmp_path / "state").unlink()
         await until(lambda: store.status.ok)
         assert memory.stored == [1]
@@ -354,7 +451,10 @@ async def test_a_disk_that_does_not_answer_blocks_nobody(
         await until(lambda: store.status.ok)
         await store.flush()
         assert memory.stored == [1] and done == [False, False]
-    assert memory.events().count("store.stalled") == 1
+    assert [event for event in memory.events() if event in ("store.stalled", "store.answers_again")] == [
+        "store.stalled",
+        "store.answers_again",
+    ]
 
 
 async def test_a_queue_that_is_full_breaks_and_mends(
@@ -450,10 +550,7 @@ async def test_upkeep_keeps_its_times(
     """What cannot be mended is tried at once, and then ever more seldom; a disk silent for over 5 s is told of once."""
     monkeypatch.undo()
     memory, times_s = Memory(), []
-    store = Store(
-        tmp_path, Identity("lan1", "1"), slices=memory.slices, stored=memory.stored.append, log=memory.log,
-        wall_ms=lambda: 0,
-    )  # fmt: skip
+    store = closed_store(tmp_path, memory)
     store._channel, store._loaded, began_s = Idle(), True, trio.current_time()  # type: ignore[assignment]
 
     async def mend() -> bool:
