@@ -1,4 +1,5 @@
-"""Squid with our helper, asked about every request, beside the same Squid without one.
+"""Squid with our helper, asked about every request, beside the same Squid without one, and beside one with the least
+that a helper can be, which says OK to everything: what asking costs Squid itself.
 
 The configuration is that of examples/squid, without its logs. 32 connections of one client program ask for a small
 page, each request for another of 1,000 users: Squid merges questions about one client that are under way at a time, and
@@ -23,7 +24,9 @@ from tests.ports import free_ports
 from tests.system.squid_files import AS_PROXY
 
 WHAT = f"squid with our helper, {CLIENTS} clients"
+OF_ASKING = f"squid with our helper, beside one that asks nobody, {CLIENTS} clients"
 RATIO_MIN = 0.9
+SURE_HELPER = Path(__file__).parents[1] / "sure_helper.py"
 USERS, TURN_S = 1_000, 1
 
 _PREFIX = f"bench{os.getpid()}"
@@ -70,25 +73,29 @@ def measure(bench: Bench) -> list[Figure]:
     if missing:
         return [failed(WHAT, budget, f"not installed: {' and '.join(missing)}")]
     try:
-        return [_measured(bench.place("squid"), bench.scaled(25, 5), budget)]
+        return _measured(bench.place("squid"), bench.scaled(25, 5), budget)
     finally:
         for left in Path("/dev/shm").glob(f"{_PREFIX}*"):  # squid's, which is killed
             left.unlink()
 
 
-def _measured(folder: Path, rounds: int, budget: str) -> Figure:
+def _measured(folder: Path, rounds: int, budget: str) -> list[Figure]:
     with open_farm(folder / "farm", more=f"{PLAIN}[squid]\nhelpers = true\n") as farm:
         farm.start_agent(1)
         daemon = _daemon(farm)
-        page, ours, plain = free_ports(3)
+        page, ours, plain, sure = free_ports(4)
         script = folder / "load.lua"
         script.write_text(_LOAD.format(users=USERS, port=page))
         farm.children.append(_page(folder, page))
-        asking = _squid(farm, folder, "asking", ours, _asking(farm))
+        asking = _squid(farm, folder, "asking", ours, _asking(_our_helper(farm)))
         _wait_served(ours, page, asking)
-        _wait_served(plain, page, _squid(farm, folder, "plain", plain, "http_access allow all"))
+        for name, port, access in (
+            ("plain", plain, "http_access allow all"),
+            ("sure", sure, _asking(f"/usr/bin/env {sys.executable} -IS {SURE_HELPER}")),
+        ):
+            _wait_served(port, page, _squid(farm, folder, name, port, access))
         before_s = daemon.cpu_s() + _cpu_s_of_children(asking)
-        rates: dict[int, list[float]] = {ours: [], plain: []}
+        rates: dict[int, list[float]] = {plain: [], ours: [], sure: []}
         for _ in range(rounds):
             for port, found in rates.items():
                 found.append(load(port, TURN_S, "-s", str(script)))
@@ -99,8 +106,11 @@ def _measured(folder: Path, rounds: int, budget: str) -> Figure:
         f"the best of {rounds} turns of {TURN_S} s each; {questions:.2f} questions a request; helper and ProxyAgent "
         f"take {processor_us:.0f} us of processor time for each"
     )
-    rate, peer = max(rates[ours]), max(rates[plain])
-    return Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * peer, peer, "squid without a helper", told)
+    rate, without, at_once = (max(rates[port]) for port in (ours, plain, sure))
+    return [
+        Figure(WHAT, "1/s", rate, budget, rate >= RATIO_MIN * without, without, "squid without a helper", told),
+        Figure(OF_ASKING, "1/s", rate, "", None, at_once, "squid with a helper that says OK to everything", ""),
+    ]
 
 
 def _daemon(farm: Farm) -> Child:
@@ -125,12 +135,15 @@ def _page(folder: Path, port: int) -> Child:
     return Child("nginx", command, folder)
 
 
-def _asking(farm: Farm) -> str:
-    """What examples/squid has to let in those who are logged in, and nobody else."""
+def _our_helper(farm: Farm) -> str:
+    return f"/usr/bin/env PYTHONPATH={ROOT} {sys.executable} -m proxyagent squid-session --config {farm.config}"
+
+
+def _asking(helper: str) -> str:
+    """What examples/squid has to let in those whom a helper knows, and nobody else."""
     text = (ROOT / "examples" / "squid" / "one-login.conf").read_text()
     lines = re.findall(r"^(?:external_acl_type one_login |acl logged_in |http_access allow logged_in).*\n", text, re.M)
     assert len(lines) == 3, "the example has changed"
-    helper = f"/usr/bin/env PYTHONPATH={ROOT} {sys.executable} -m proxyagent squid-session --config {farm.config}"
     return "".join(lines).replace("/usr/local/bin/proxyagent squid-session", helper) + "http_access deny all"
 
 
