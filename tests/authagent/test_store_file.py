@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,9 @@ def filled(path: Path, payloads: list[bytes]) -> None:
 def test_a_commit_is_on_stable_storage(tmp_path: Path) -> None:
     """The file works with a write-ahead log that is synchronised at every commit, and in exclusive mode."""
     file = StoreFile(tmp_path / "a", AGENT)
-    found = {name: file._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
-    assert found == {"journal_mode": "wal", "synchronous": 2}
+    pragmas = {"journal_mode": "wal", "synchronous": 2, "page_size": 8192, "wal_autocheckpoint": 512}
+    pragmas |= {"trusted_schema": 0, "cell_size_check": 1, "locking_mode": "exclusive", "busy_timeout": 0}
+    assert {name: file._database.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas} == pragmas
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         sqlite3.connect(tmp_path / "a", timeout=0).execute("SELECT * FROM rows").fetchone()
     file.close()
@@ -77,6 +79,29 @@ def test_rows_come_back_in_slices(tmp_path: Path) -> None:
     file.close()
 
 
+def test_where_no_log_can_be_kept_there_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system without shared memory or locks SQLite stays with another kind of log: told, and not used."""
+    execute = StoreFile._execute
+
+    def stay(file: StoreFile, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        other = "SELECT 'delete'" if statement == "PRAGMA journal_mode = WAL" else statement
+        return execute(file, other, parameters)
+
+    monkeypatch.setattr(StoreFile, "_execute", stay)
+    with pytest.raises(OSError, match="write-ahead log"):
+        StoreFile(tmp_path / "a", AGENT)
+
+
+def test_it_knows_about_how_much_it_holds(tmp_path: Path) -> None:
+    """What was dropped does not count, though the file does not shrink."""
+    filled(tmp_path / "a", [bytes([number]) * 100_000 for number in range(10)])
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert 1_000_000 < file.rows_bytes() < 1_100_000
+    file.drop_through(10, 16)
+    assert 0 < file.rows_bytes() < 100_000
+    file.close()
+
+
 def test_terms_only_grow(tmp_path: Path) -> None:
     """A lower term than the one kept is not written, and the greatest survives a restart."""
     file = StoreFile(tmp_path / "a", AGENT)
@@ -98,14 +123,26 @@ def test_a_flipped_term_is_noticed(tmp_path: Path) -> None:
     file.close()
 
 
-def test_another_agents_folder_is_refused(tmp_path: Path) -> None:
-    """A folder of agent 1 of lan1 cannot be taken by agent 2, nor by another site, and the error says so."""
+@pytest.mark.parametrize("change", ["DELETE FROM settings", "UPDATE settings SET value = x'31', checksum = 7"])
+def test_settings_that_are_no_settings_are_damage(tmp_path: Path, change: str) -> None:
+    """Missing, or of another type."""
     filled(tmp_path / "a", [b"x"])
-    with pytest.raises(StoreUnusable, match="belongs to agent 1 of site lan1, not to agent 2"):
+    file = StoreFile(tmp_path / "a", AGENT)
+    file._database.execute(f"{change} WHERE name = 'site'")
+    file.close()
+    with pytest.raises(Damaged, match="setting site is missing or damaged"):
+        StoreFile(tmp_path / "a", AGENT)
+
+
+def test_another_agents_folder_is_refused(tmp_path: Path) -> None:
+    """A folder of agent 1 of lan1 cannot be taken by agent 2, nor by another site; nothing of it is held then."""
+    filled(tmp_path / "a", [b"x"])
+    with pytest.raises(StoreUnusable, match="belongs to agent 1 of site lan1, not to agent 2") as one:
         StoreFile(tmp_path / "a", Identity("lan1", "2"))
-    with pytest.raises(StoreUnusable, match="of site lan2; give this agent a --state-dir of its own"):
+    with pytest.raises(StoreUnusable, match="of site lan2; give this agent a --state-dir of its own") as other:
         StoreFile(tmp_path / "a", Identity("lan2", "1"))
     filled(tmp_path / "a", [b"y"])
+    assert str(one.value) != str(other.value)  # both are kept until here, with all that they hold
 
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +171,16 @@ def test_superfluous_rows_go_a_few_at_a_time(tmp_path: Path) -> None:
         file.append([bytes([number + 1])], NEVER_MS)
     assert [file.drop_through(7, 3) for _ in range(3)] == [False, False, True]
     assert everything(file) == [b"\x08", b"\x09", b"\x0a"]
+    file.close()
+
+
+def test_a_row_that_holds_no_payloads_is_passed_over(tmp_path: Path) -> None:
+    """Damage may make a text of it: told, and the others are read."""
+    filled(tmp_path / "a", [b"one", b"two", b"three"])
+    file = StoreFile(tmp_path / "a", AGENT)
+    file._database.execute("UPDATE rows SET payloads = 'text' WHERE id = 2")
+    rows = file.read(0)
+    assert (rows.payloads, rows.done, rows.damage) == ([b"one", b"three"], True, "row 2 holds no payloads")
     file.close()
 
 
@@ -214,9 +261,57 @@ def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, step: str) -
         set_aside(tmp_path, NEW_YEAR_MS)
     if step == "log_only":
         (tmp_path / "sessions.db-wal").rename(tmp_path / "sessions.db.set-aside-20260101T000000Z-wal")
-    adopt(tmp_path, NEW_YEAR_MS)
+    name = {"set_aside": "", "log_only": "sessions.db.set-aside-20260101T000000Z-2"}
+    assert adopt(tmp_path, NEW_YEAR_MS) == name.get(step, "sessions.db.set-aside-20260101T000000Z")
     file = StoreFile(tmp_path / store_file.MAIN, AGENT)
     assert everything(file) == [b"new"]
+    file.close()
+
+
+def test_an_exchange_is_durable_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is synchronised when a file was made, when its successor is complete and when that is in its place."""
+    steps: list[str] = []
+    rename, open_files = Path.rename, len(os.listdir("/proc/self/fd"))
+
+    def renamed(path: Path, target: Path) -> Path:
+        steps.append(f"{path.name} to {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    filled(tmp_path / store_file.MAIN, [b"old"])
+    finish_rebuilding(fresh_rebuilding(tmp_path, AGENT), NEW_YEAR_MS)
+    assert steps == [
+        str(tmp_path),
+        str(tmp_path),
+        "sessions.db.rebuilding to sessions.db.rebuilt",
+        str(tmp_path),
+        "sessions.db to sessions.db.set-aside-20260101T000000Z",
+        "sessions.db.rebuilt to sessions.db",
+        str(tmp_path),
+    ]
+    assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_a_successor_whose_log_stays_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log cannot be folded in, the file is not complete without it: the old one stays in its place."""
+    filled(tmp_path / store_file.MAIN, [b"old"])
+    file = fresh_rebuilding(tmp_path, AGENT)
+    file.append([b"new"], NEVER_MS)
+    close = file.close
+    monkeypatch.setattr(file, "close", lambda: None)
+    with pytest.raises(OSError, match="could not be folded in"):
+        finish_rebuilding(file, NEW_YEAR_MS)
+    close()
+    assert adopt(tmp_path, NEW_YEAR_MS) == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sessions.db", "sessions.db.rebuilding"]
+
+
+def test_what_a_crash_left_of_a_successor_is_not_used(tmp_path: Path) -> None:
+    """A rebuilt file begins empty."""
+    filled(tmp_path / store_file.REBUILDING, [b"stale"])
+    file = fresh_rebuilding(tmp_path, AGENT)
+    assert everything(file) == []
     file.close()
 
 
@@ -232,16 +327,19 @@ def test_an_unfinished_rebuilt_file_is_not_adopted(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_user(tmp_path: Path) -> None:
     """A second lock on a folder is refused in one line; after the first is gone it is granted."""
-    lock = lock_folder(tmp_path / "state")
+    folder = tmp_path / "agents" / "state"
+    lock = lock_folder(folder)
     assert lock is not None
+    open_files = len(os.listdir("/proc/self/fd"))
     with pytest.raises(StoreUnusable, match="in use by another process") as refused:
-        lock_folder(tmp_path / "state")
-    assert "\n" not in str(refused.value)
+        lock_folder(folder)
+    assert "\n" not in str(refused.value) and len(os.listdir("/proc/self/fd")) == open_files
     os.close(lock)
-    lock = lock_folder(tmp_path / "state")
+    lock = lock_folder(folder)
     assert lock is not None
     os.close(lock)
-    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / store_file.LOCK).stat().st_mode & 0o777 == 0o600
 
 
 def test_errors_are_told_in_an_operators_words() -> None:
@@ -251,7 +349,10 @@ def test_errors_are_told_in_an_operators_words() -> None:
     failed = sqlite3.OperationalError("disk I/O error")
     failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
     assert reason(full) == "the disk is full"
+    assert reason(failed) == "the disk reported an error, is full, or a limit on file size was met"
     assert reason(OSError(30, "Read-only file system")) == "Read-only file system"
+    assert reason(OSError("no number")) == "no number" and reason(Damaged("row 1")) == "row 1"
+    assert reason(sqlite3.OperationalError("no such table")) == "no such table"
     assert not is_damage(full) and not is_damage(OSError(28, "x"))
     assert is_damage(failed) and is_damage(Damaged("x"))
 
