@@ -97,10 +97,10 @@ class Duty:
         commands: list[Command] = [do.Log("agent.slept", "warning", {"seconds": round(slept_s, 1)})]
         if self.settings.partner is None or self.election.role == Role.STARTING:
             return commands
-        commands += self.handover.give_up("this process stood still, and is not sure who serves", now)
         self.unsure_until_s = now.monotonic_s + self.settings.unsure_after_s
-        self.pulse.unsure = True
+        self.pulse.unsure = True  # before an offer is taken back, which is said to everybody
         self._woke_ms = now.boot_ms
+        commands += self.handover.give_up("this process stood still, and is not sure who serves", now)
         if self.peers.partner is None and not self.election.dialling:
             self.election.deadline = now.monotonic_s
         return commands + self.pulse.beat(now)

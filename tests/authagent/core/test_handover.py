@@ -148,6 +148,17 @@ def test_who_slept_in_the_middle_is_not_sure_and_gives_up() -> None:
     assert not machine.agent.duty.may_acknowledge
 
 
+def test_who_slept_while_it_offered_says_nothing_as_a_sure_master() -> None:
+    """The offer is taken back at once; that it is master again is said only as far as it knows."""
+    machine = _master(stored=1)
+    assert _said(machine.step(on.SwitchAsked(7))) == [Role.STARTING]
+    machine.at_s += 3
+    words = sent(machine.step(on.DeadlinePassed()), Heartbeat, PARTNER_LINK)
+
+    assert {Role(word.role) for word in words} == {Role.MASTER}
+    assert all(word.unsure for word in words)
+
+
 def test_who_asks_again_meanwhile_gets_the_same_answer() -> None:
     """One switch, two answers."""
     machine = _master(stored=1)
