@@ -296,14 +296,15 @@ class Store:
                 self._held, self._mending = self._last_position, True
                 await self._write_snapshot()
                 await self._channel.call(self._disk.finish_mending)
-                self._mended()
-                await self._drop_through(last_id)
-            except (*DISK_ERRORS, NoFile, StoreUnusable) as error:
-                self._mending = False
-                if not isinstance(error, NoFile):  # that only repeats what was told
-                    self._break(store_file.reason(error))
-                return False
-        return True
+                if self._mending:  # else it broke again: what a full queue refused may not be in the file
+                    self._mended()
+                    await self._drop_through(last_id)
+                    return True
+            except StoreUnusable as error:
+                self._break(store_file.reason(error))
+            except (*DISK_ERRORS, NoFile):
+                pass  # told already, as news
+        return False
 
     def _mended(self) -> None:
         self._mending, self._error = False, ""

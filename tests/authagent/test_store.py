@@ -19,6 +19,7 @@ from authagent import store as store_module
 from authagent.store import Store, StoreUnusable
 from authagent.store_disk import Disk
 from authagent.store_file import Identity, StoreFile, lock_folder
+from authagent.store_writer import Writer
 from tests.authagent.store_child import payload_of
 from tests.authagent.store_memory import Memory, content, fill, until
 
@@ -306,10 +307,12 @@ async def test_a_limit_on_file_size_is_survived(tmp_path: Path) -> None:
 async def test_a_file_whose_commit_failed_is_trusted_only_if_it_is_sound(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, code: int, asides: int
 ) -> None:
-    """After an error of the disk it is replaced, after a full disk it is used again; everything is stored at last."""
+    """After an error of the disk it is replaced, after a full disk it is used again; all is stored at last, once."""
     memory = Memory()
     append = StoreFile.append
     async with memory.opened(nursery, tmp_path) as store:
+        memory.add(store, b"before")
+        await store.flush()
         error = sqlite3.OperationalError("the words of SQLite")
         error.sqlite_errorcode = code
         errors = [error]
@@ -321,14 +324,16 @@ async def test_a_file_whose_commit_failed_is_trusted_only_if_it_is_sound(
 
         monkeypatch.setattr(StoreFile, "append", fail_once)
         memory.add(store, b"one")
-        await until(lambda: memory.stored == [1])
+        await until(lambda: memory.stored == [1, 2] and not store._one_snapshot.locked())
         assert store.status.ok and store.errors_total == 1
         assert [event for event in memory.events() if event in ("store.broken", "store.recovered")] == [
             "store.broken",
             "store.recovered",
         ]
     assert len(side_files(tmp_path)) == memory.events().count("store.set_aside") == asides
-    assert await content(tmp_path) == {b"one"}
+    again = Memory()
+    async with again.opened(nursery, tmp_path):
+        assert again.payloads == [b"before", b"one"]
 
 
 @pytest.mark.parametrize(
@@ -405,6 +410,7 @@ async def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path, nurser
         memory.add(store, b"one")
         assert not store.status.ok and not await store.flush()
         await store.compact()
+        assert not await store._mend()
         assert "store.compact_failed" in memory.events() and "store.compacted" not in memory.events()
         (tmp_path / "state").unlink()
         await until(lambda: store.status.ok)
@@ -519,8 +525,62 @@ async def test_nothing_is_reported_while_mending(
         assert store._held == 2 and memory.stored == []
         snapshot_may_end = True
         await until(lambda: store.status.ok)
-        assert memory.stored == [2]
+        assert memory.stored == [2] and await store._mend()
+        memory.add(store, b"afterwards")
+        await until(lambda: memory.stored[-1] == 3)
     assert {b"before", b"meanwhile"} <= await content(tmp_path)
+
+
+async def test_what_a_full_queue_refused_while_mending_is_mended_too(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot under way does not hold it: nothing is reported before another one does."""
+    memory = Memory()
+    snapshot_may_end = False
+
+    def long_snapshot() -> Iterator[bytes]:
+        known = list(memory.payloads)
+        while not snapshot_may_end:
+            yield b"all that is known" * 100
+        yield from known
+
+    monkeypatch.setattr(memory, "slices", long_snapshot)
+    async with memory.opened(nursery, tmp_path) as store:
+        store.doubt("to have it mended")
+        await until(lambda: store._mending)
+        monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 0)
+        memory.add(store, b"refused")
+        monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 1 << 20)
+        assert "too slow" in store.status.error
+        snapshot_may_end = True
+        await until(lambda: store.status.ok)
+        assert memory.stored == [1] and memory.events().count("store.recovered") == 1
+    assert b"refused" in await content(tmp_path)
+
+
+async def test_a_folder_that_another_has_taken_is_not_mended(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why is told, and it is tried again."""
+    errors = [StoreUnusable("state folder is in use")] * 2
+    begin_mending = Disk.begin_mending
+
+    def refuse(disk: Disk, writer: Writer, *, term: int) -> int:
+        if errors:
+            raise errors.pop()
+        return begin_mending(disk, writer, term=term)
+
+    monkeypatch.setattr(Disk, "begin_mending", refuse)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        store.doubt("to have it mended")
+        memory.add(store, b"one")
+        await until(lambda: store.status.ok)
+        assert memory.stored == [1]
+    assert [line[1]["error"] for line in memory.lines if line[0] == "store.broken"] == [
+        "the file is damaged (to have it mended)",
+        "state folder is in use",
+    ]
 
 
 async def test_a_snapshot_before_loading_is_a_mistake(tmp_path: Path, nursery: trio.Nursery) -> None:
