@@ -443,7 +443,10 @@ async def test_a_disk_that_does_not_answer_blocks_nobody(
     """A commit hangs: after a while status says so and terms are released; it ends: everything is reported."""
     monkeypatch.setattr(store_module, "STALL_S", 0.1)
     memory = Memory()
+    early: list[bool] = []
     async with memory.opened(nursery, tmp_path) as store:
+        store.write_term(2, early.append)
+        await until(lambda: early == [True])
         disk = SlowDisk(monkeypatch)
         memory.add(store, b"one")
         await until(disk.entered.is_set)
@@ -456,7 +459,7 @@ async def test_a_disk_that_does_not_answer_blocks_nobody(
         disk.gate.set()
         await until(lambda: store.status.ok)
         await store.flush()
-        assert memory.stored == [1] and done == [False, False]
+        assert memory.stored == [1] and done == [False, False] and early == [True]
     assert [event for event in memory.events() if event in ("store.stalled", "store.answers_again")] == [
         "store.stalled",
         "store.answers_again",
@@ -475,7 +478,10 @@ async def test_a_queue_that_is_full_breaks_and_mends(
             memory.add(store, b"%03d" % number * 5_000)
         assert store.status.error == "the disk is too slow: over 1 MiB waited for it" and store.errors_total == 1
         assert 1 << 20 <= store.queued_bytes < 1_100_000
+        done: list[bool] = []
+        store.write_term(5, done.append)
         disk.gate.set()
+        await until(lambda: done == [False])
         await until(lambda: store.status.ok)
         assert memory.stored[-1] == 100 and store.queued_bytes == 0
     assert await content(tmp_path) == set(memory.payloads)
