@@ -7,7 +7,10 @@ Rules of this file:
   a pause.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import attrs
 
 from authagent.core import commands as do
 from authagent.core import events as on
@@ -15,18 +18,24 @@ from authagent.core.agent import Agent
 from authagent.core.settings import Settings
 from protocol import codec, framing
 from protocol.errors import Code
+from protocol.item import Item
 from protocol.messages import (
     Acknowledgement,
     Bulk,
     Compare,
     Compared,
+    Creation,
     Following,
     Heartbeat,
     Message,
     Nodes,
     Pages,
+    Redemption,
+    Revocation,
     Role,
+    Ruling,
     Stored,
+    Verdict,
     Want,
 )
 from protocol.table import Table
@@ -40,8 +49,13 @@ if TYPE_CHECKING:
 
 DIGEST_KEY = b"k" * 32
 SECRET_ID = b"sec1"
-TELLING = (Heartbeat, Acknowledgement, Following, Stored)
+TELLING = (Heartbeat, Acknowledgement, Following, Stored, Verdict)
 BULKY = (Bulk, Compare, Nodes, Pages, Want, Compared)
+
+FIRST_QUESTION = 1_000
+"""Operators' questions have lesser numbers."""
+
+Answer = Callable[[Ruling, tuple[Item, ...], Process], None]
 
 
 class AgentProcess(Process):
@@ -58,6 +72,8 @@ class AgentProcess(Process):
         self.disk.slices = self._slices
         self.agent: Agent
         self.leaving = False
+        self._asked: dict[int, Answer] = {}  # who waits for the answer to each question about an item
+        self._questions = FIRST_QUESTION
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -67,6 +83,7 @@ class AgentProcess(Process):
             return
         self.begin()
         self.leaving = False
+        self._asked.clear()
         content = self.disk.opened()
         table = Table(digest_key=DIGEST_KEY, max_clock_offset_ms=self.settings.max_clock_offset_ms)
         wall_ms = self.now().wall_ms
@@ -89,6 +106,17 @@ class AgentProcess(Process):
             self.leaving = True
             self.step(on.StopAsked())
             self.settle()
+
+    def ask(self, question: Creation | Redemption | Revocation, answer: Answer) -> int:
+        """As `authagent code`: have the master decide about an item; the number of the question. The caller settles."""
+        self._questions += 1
+        self._asked[self._questions] = answer
+        self.step(on.ItemAsked(attrs.evolve(question, question=self._questions)))
+        return self._questions
+
+    def give_up(self, number: int) -> None:
+        """Nobody waits for the answer any more."""
+        self._asked.pop(number, None)
 
     def resumed(self, slept_s: float) -> None:
         self.world.oracle.resumed(self, slept_s)
@@ -125,7 +153,7 @@ class AgentProcess(Process):
                 kind=other.kind,
                 site=other.site,
                 id=other.id,
-                incarnation=1_000_000 * other.number + other.generation,
+                incarnation=other.incarnation,
                 address=other.name,
                 software="test",
                 configuration_equal=True,
@@ -187,7 +215,7 @@ class AgentProcess(Process):
                 self.loop.note(self.number, role, term)
                 self.world.oracle.announced(self, role, term)
             case do.Answer():
-                self.world.oracle.answered(self, command)
+                self._hand_out(command)
             case do.CarryOut(link, request, body):
                 self.later(0.0, self.step, on.AdminDone(link, request, b"done: " + body))
             case do.Exit():
@@ -196,6 +224,13 @@ class AgentProcess(Process):
                 pass
             case _:
                 raise AssertionError(f"unexpected {command!r}")
+
+    def _hand_out(self, answered: do.Answer) -> None:
+        """Give whoever has asked the answer; operators' questions are asked by nobody in particular."""
+        answer = self._asked.pop(answered.request, None)
+        if answer is not None:
+            items = codec.decode_changes(answered.body).items if answered.body else ()
+            answer(Ruling(answered.ruling), items, self)
 
     def _exit(self) -> None:
         self.disk.close()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import attrs
 
 from protocol import codec
+from protocol.item import Item, merge
 from protocol.session import LoginId
 from tests.simulation.process import Process
 
@@ -38,10 +39,11 @@ class Content:
 
 @attrs.define
 class Facts:
-    """What the payloads of a file say: the greatest state of each login, the latest barrier of each user."""
+    """What the payloads of a file say: the greatest state of each login, the latest barrier of each user, all items."""
 
     states: dict[LoginId, int] = attrs.field(factory=dict)
     barriers: dict[str, int] = attrs.field(factory=dict)
+    items: dict[tuple[str, str], Item] = attrs.field(factory=dict)
     _read: int = 0
     _of: list[bytes] | None = None
 
@@ -50,6 +52,7 @@ class Facts:
         if self._of is not content.payloads:
             self.states.clear()
             self.barriers.clear()
+            self.items.clear()
             self._read, self._of = 0, content.payloads
         for payload in content.payloads[self._read :]:
             self._take(payload)
@@ -64,6 +67,8 @@ class Facts:
                 self.states[login_id] = max(state, self.states.get(login_id, 0))
         for user, at in changes.barriers:
             self.barriers[user] = max(at, self.barriers.get(user, 0))
+        for item in changes.items:
+            self.items[item.name] = merge(item, self.items.get(item.name, item))
 
 
 class Disk:

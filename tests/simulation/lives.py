@@ -62,6 +62,7 @@ class Life:
     last_s: float
     ends: list[Witness] = attrs.field(factory=list)
     doubtful: bool = False
+    brought: list[Witness] = attrs.field(factory=list)  # where a cookie of it was honoured
     by_proxy: dict[ProxyProcess, tuple[int, float]] = attrs.field(factory=dict)  # generation, last activity there
 
     def __str__(self) -> str:

@@ -29,6 +29,10 @@ STAND_IN_SHARE = 0.6
 FILTER_SHARE = 0.6
 """Of the others: a proxy that another site serves brings its whole table along, whatever is filtered."""
 
+ITEM_EVERY_S = (0.0, 0.0, 0.0, 25.0, 10.0, 4.0)
+COOKIE_EVERY_S = (0.0, 0.0, 20.0, 6.0)
+"""Half of the runs have codes and challenges, half have cookies."""
+
 PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)
 """Nobody minds a proxy's clock."""
 
@@ -68,6 +72,9 @@ class Options:
     """Whether agents of other sites serve a proxy whose own are all out of reach."""
     kept_home: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """By site, the users whose sessions it does not share with others: its [[remote]]."""
+    item_every_s: float = 0.0
+    cookie_every_s: float = 0.0
+    """How often somebody makes an item, and is given a cookie; 0 for never."""
 
     @property
     def linked(self) -> bool:
@@ -133,7 +140,14 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
         ),
         faults=tuple((kind, choose((0.5, 1.0, 3.0))) for kind in on),
     )
-    return _between_sites(drawn, dice) if sites > 1 else drawn
+    return _with_items(_between_sites(drawn, dice) if sites > 1 else drawn)
+
+
+def _with_items(drawn: Options) -> Options:
+    dice = random.Random(f"{drawn.seed}/items")
+    return attrs.evolve(
+        drawn, item_every_s=dice.choice(ITEM_EVERY_S), cookie_every_s=dice.choice(COOKIE_EVERY_S)
+    )
 
 
 def _between_sites(drawn: Options, dice: random.Random) -> Options:

@@ -14,11 +14,13 @@ from collections import Counter
 
 import attrs
 
-from authagent.core import commands as do
-from protocol.messages import Acknowledgement, Following, Heartbeat, Message, Role, Stored
-from protocol.session import LoginId, State
+from protocol import codec
+from protocol.messages import Acknowledgement, Following, Heartbeat, Message, Role, Ruling, Stored, Verdict
+from protocol.session import LoginId, Record, State
 from protocol.table import Table
+from proxyagent.session import Session
 from tests.simulation.agents import AgentProcess
+from tests.simulation.item_oracle import ItemOracle
 from tests.simulation.links import Wire
 from tests.simulation.lives import Act, Broken, Life, Logout, Witness, seen_by
 from tests.simulation.loop import EPOCH_MS
@@ -64,6 +66,7 @@ class Oracle:
         self.sites: list[Site] = []
         self.checks: Counter[str] = Counter()
         self.doubt_s = 2 * options.clock_bound_ms / 1000 + 2 * options.drift * 600 + ROUNDING_S
+        self.items = ItemOracle(self.checks, self.doubt_s)
         self._site_of: dict[Process, Site] = {}
         self._stored_on: dict[AgentProcess, int] = {}  # the disk that an agent had when it last said what is on it
         self._claims: dict[tuple[int, int], dict[AgentProcess, int]] = {}  # by wire and number of the report
@@ -72,6 +75,7 @@ class Oracle:
 
     def watch(self, site: Site) -> None:
         self.sites.append(site)
+        self.items.agents += site.agents
         for process in (*site.agents, *site.proxies):
             self._site_of[process] = site
 
@@ -132,18 +136,48 @@ class Oracle:
         self._doubt(site, frozenset((key,)))
         site.logouts.append(Logout(agent.loop.now_s, None, frozenset((key,)), Witness(site.proxies[0], -1)))
 
-    def look(self, proxy: ProxyProcess, key: str, *, touch: bool) -> None:
+    def look(self, proxy: ProxyProcess, key: str, *, touch: bool) -> Session | None:
         """Ask who is there, and judge the answer."""
         session = proxy.lookup(key, touch=touch)
         if session is None:
             self._check_early(proxy, key)
-            return
+            return None
         life = self._site_of[proxy].lives.get(session.login_id)
         if life is None:
             raise Broken("ghost", f"{proxy.name} shows {session.login_id}, which nobody ever made")
         self._check_ghost(proxy, life, session.login_id)
         if touch:
             life.seen(proxy, proxy.loop.now_s)
+        return session
+
+    def honour(self, proxy: ProxyProcess, key: str, brought: Record) -> None:
+        """A browser shows a cookie, where its session may be known; a filter keeps others at home."""
+        site, now_s = self._site_of[proxy], proxy.loop.now_s
+        life = site.lives[brought.login_id]
+        if not self.knows(proxy.site, life):
+            return
+        held = {record.login_id for record in proxy.table.held(key)} - {life.login_id}
+        session = proxy.honour(brought, key)
+        if session is None:
+            self._check_honoured(proxy, life, (brought.active_at - EPOCH_MS) / 1000)
+            return
+        if session.login_id != life.login_id:
+            raise Broken("cookie", f"{proxy.name} shows {session.login_id} for a cookie of {life}")
+        self._check_ghost(proxy, life, session.login_id)
+        life.seen(proxy, now_s)
+        witness = seen_by(proxy)
+        life.brought.append(witness)
+        ended = self._end(site, held, witness)
+        site.waiting.setdefault(proxy, []).append(Act(session, session.batch, witness, (), ended))
+
+    def _check_honoured(self, proxy: ProxyProcess, life: Life, active_s: float) -> None:
+        """A cookie is refused: then something speaks against its session, or might."""
+        now_s, clock = proxy.loop.now_s, proxy.client.cache.clock
+        until_s = min(life.expires_s, active_s + self.options.idle_timeout_s) - self.doubt_s
+        if clock.is_set and self._is_alone(life, now_s) and not life.ends and not life.doubtful:
+            self.checks["early"] += 1
+            if now_s < until_s:
+                raise Broken("early", f"{proxy.name} refuses the cookie of {life}, active {now_s - active_s:.1f} s ago")
 
     def _end(self, site: Site, login_ids: set[LoginId], witness: Witness) -> tuple[Life, ...]:
         lives = tuple(site.lives[login_id] for login_id in sorted(login_ids) if login_id in site.lives)
@@ -173,7 +207,8 @@ class Oracle:
             raise Broken("ghost", f"{where}, which was ended there")
         if state_of(proxy.table, login_id) != State.ALIVE:
             raise Broken("ghost", f"{where}, which it knows to be ended")
-        if now_s < proxy.resumed_s + UPKEEP_S:
+        at_home = life.made.lives and life.made.proxy is proxy
+        if now_s < proxy.resumed_s + UPKEEP_S or not (at_home or proxy.client.cache.clock.is_set):
             return
         if now_s > life.expires_s + self.doubt_s:
             raise Broken("ghost", f"{where}, which expired {now_s - life.expires_s:.1f} s ago")
@@ -188,11 +223,18 @@ class Oracle:
             return  # nobody, or two of whom clocks may not tell who it is
         (life,) = lives
         last_s = life.last_at(proxy)
+        if life.brought and not self._is_alone(life, now_s):
+            return  # a cookie carries no ends of those before it, so two may be there of whom clocks cannot tell
         if last_s is None or life.ends or life.doubtful or now_s > life.expires_s - self.doubt_s:
             return
         self.checks["early"] += 1
         if now_s < last_s + self.options.idle_timeout_s - self.doubt_s:
             raise Broken("early", f"{proxy.name} does not show {life}, active there {now_s - last_s:.1f} s ago")
+
+    def _is_alone(self, life: Life, now_s: float) -> bool:
+        """Whether nobody else was ever under its key whose time is not over."""
+        under = (each for site in self.sites for each in site.by_key.get(life.key, ()))
+        return all(each is life or now_s > each.expires_s for each in under)
 
     def _surely_over(self, life: Life, now_s: float) -> bool:
         return now_s > life.expires_s + self.doubt_s or any(end.lives for end in life.ends)
@@ -205,6 +247,9 @@ class Oracle:
             self._check_stale(agent, links, message)
         if isinstance(message, Stored):
             self._stored_on[agent] = agent.disk.number
+        elif isinstance(message, Verdict):
+            if message.ruling == Ruling.GRANTED:
+                self.items.said(agent, codec.decode_changes(message.payload).items, self._counting(agent))
         elif isinstance(message, Acknowledgement) and message.site:
             self._stored_on[agent] = agent.disk.number
             disks = {
@@ -215,11 +260,20 @@ class Oracle:
             for link in links:
                 self._claims[link, message.site] = disks
 
+    def _counting(self, agent: AgentProcess) -> dict[AgentProcess, int]:
+        """The disks on which an item must be that a master grants: its own, and its slave's if that keeps items."""
+        disks, slave, partner = {agent: agent.disk.number}, agent.agent.service.slave, agent.partner
+        if slave is not None and partner is not None and agent.agent.resync.knows_items(slave):
+            disks[partner] = self._stored_on.get(partner, partner.disk.number)
+        return disks
+
     def heard(self, proxy: ProxyProcess, wire: Wire, messages: tuple[Message, ...]) -> None:
         """A proxy has read what came together: the last acknowledgement covers what is at level site now."""
         told = [message for message in messages if isinstance(message, Acknowledgement)]
         if told and told[-1].site:
-            self._acknowledged(proxy, self._claims.get((wire.number, told[-1].site), {}))
+            disks = self._claims.get((wire.number, told[-1].site), {})
+            self._acknowledged(proxy, disks)
+            self.items.acknowledged(proxy, disks)
 
     def _acknowledged(self, proxy: ProxyProcess, disks: dict[AgentProcess, int]) -> None:
         site = self._site_of[proxy]
@@ -293,9 +347,6 @@ class Oracle:
         number, term = self._terms.get(agent, (-1, 0))
         if number == agent.disk.number:
             self._terms[agent] = number, min(term, agent.disk.content.term)
-
-    def answered(self, agent: AgentProcess, answer: do.Answer) -> None:
-        """An operator's question was answered."""
 
     # -- after a pause -------------------------------------------------------------------------------------------
 

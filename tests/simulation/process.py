@@ -98,6 +98,11 @@ class Process:
         return self.paused_until_s > self.loop.now_s
 
     @property
+    def incarnation(self) -> int:
+        """What tells this run of it from others, on links and as a witness."""
+        return 1_000_000 * self.number + self.generation
+
+    @property
     def active(self) -> bool:
         """Whether it runs now, neither down nor paused."""
         return self.running and not self.paused

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from protocol import codec
 from protocol.errors import Code
-from protocol.messages import Message
-from protocol.session import LoginId
+from protocol.messages import Message, Ruling
+from protocol.session import LoginId, Record
 from protocol.table import Table
 from proxyagent.core import commands as do
 from proxyagent.core import events as on
+from proxyagent.core.cache import NotHonoured
 from proxyagent.core.client import Client
 from proxyagent.core.outbox import Level
+from proxyagent.core.questions import Question
 from proxyagent.core.settings import AgentName, Settings
 from proxyagent.notices import AgentFound
 from proxyagent.session import Ended, Session
-from tests.simulation.agents import AgentProcess
+from tests.simulation.agents import AgentProcess, Answer
 from tests.simulation.clocks import Clock
 from tests.simulation.links import End, Wire
 from tests.simulation.process import Process
@@ -41,6 +44,7 @@ class ProxyProcess(Process):
         self.settings = settings
         self.agents = agents
         self.client: Client
+        self._asked: dict[int, Answer] = {}  # who waits for the answer to each question
         self._own_heard_s = 0.0  # when an agent of its own site answered last, or its link ended
         self._away = False
 
@@ -62,6 +66,7 @@ class ProxyProcess(Process):
             return
         self.begin()
         self._own_heard_s, self._away = self.loop.now_s, False
+        self._asked.clear()
         self.client = Client(self.settings, self.dice, self.now())
         self.world.oracle.started(self)
         self.step(on.Started())
@@ -120,6 +125,54 @@ class ProxyProcess(Process):
             self.step(on.Changed())
         return level
 
+    def carried(self, session: Session) -> Record | None:
+        """A session as its user carries it along, in a cookie."""
+        self.client.notice_pause(self.now())
+        return self.client.service.carried(session, self.now())
+
+    def honour(self, brought: Record, key: str) -> Session | None:
+        """Let a session go on that its user brought along; None where it is refused."""
+        self.client.notice_pause(self.now())
+        try:
+            session = self.client.service.honour(brought, key, self.now())
+        except NotHonoured:
+            session = None
+        self.step(on.Changed())
+        self.settle()
+        return session
+
+    def changed(self) -> None:
+        """What was done in the copy may leave."""
+        self.step(on.Changed())
+        self.settle()
+
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    def ask(self, question: Question, answer: Answer) -> int:
+        """Have the master decide about an item; the number of the question. The caller settles."""
+        number = self.client.cache.questions.ask(question)
+        self._asked[number] = answer
+        self.step(on.Changed())
+        return number
+
+    def give_up(self, number: int) -> None:
+        """Nobody waits for the answer any more."""
+        self._asked.pop(number, None)
+        self.client.cache.questions.give_up(number)
+
+    @property
+    def alone_s(self) -> float:
+        """For how long no agent has served it."""
+        return self.now().monotonic_s - self.client.isolated_since[0] if self.client.isolated else 0.0
+
+    def _hand_out(self, by: Process) -> None:
+        """Give whoever has asked the answers that have come."""
+        for number in list(self._asked):
+            verdict = self.client.cache.questions.take(number)
+            if verdict is not None:
+                items = codec.decode_changes(verdict.payload).items if verdict.payload else ()
+                self._asked.pop(number)(Ruling(verdict.ruling), items, by)
+
     def resync(self) -> None:
         """As `proxyagent send-sync-to-agent`."""
         self.step(on.ResyncAsked())
@@ -148,6 +201,8 @@ class ProxyProcess(Process):
     def arrived(self, wire: Wire, messages: tuple[Message, ...]) -> None:
         self.step(on.MessagesReceived(wire.number, messages))
         self.world.oracle.heard(self, wire, messages)
+        if self._asked:
+            self._hand_out(wire.other(self))
 
     def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
         talks = (self.client.conversation, self.client.scout)

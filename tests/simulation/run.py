@@ -14,7 +14,10 @@ from contextlib import nullcontext
 
 import attrs
 
+from tests.simulation.askers import PATIENCE_S
 from tests.simulation.faults import FAULTS, WAN_FAULTS, Cast, Step
+from tests.simulation.item_load import stories
+from tests.simulation.item_trial import ItemTrial
 from tests.simulation.lives import Broken
 from tests.simulation.options import Options, draw
 from tests.simulation.site_faults import SITE_FAULTS
@@ -63,6 +66,7 @@ def schedule(options: Options) -> list[Step]:
         steps += _between_sites(options, dice)
     if options.stand_in:
         steps += _without_agents(options)
+    steps += stories(options)
     return sorted(steps, key=lambda step: step.at_s)
 
 
@@ -231,6 +235,16 @@ class Run:
                         oracle.login(proxy, key_of(number), user_of(number % self.options.users))
                     elif self.options.linked:
                         oracle.logout(proxy, key_of((number + 1) % len(site.proxies)), None)
+            self._wait(lambda: self.verdict.equal(loop.now_s), within_s, "unequal")
+        if self.options.item_every_s and not self.options.dialects:
+            self._try_items(within_s)
+
+    def _try_items(self, within_s: float) -> None:
+        """What is made is granted, once."""
+        loop = self.world.loop
+        for act, met in ItemTrial(self.world).stages():
+            act()
+            self._wait(met, PATIENCE_S, "refused")
             self._wait(lambda: self.verdict.equal(loop.now_s), within_s, "unequal")
 
     def _wait(self, met: Callable[[], bool], within_s: float, promise: str) -> float:

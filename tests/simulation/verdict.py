@@ -111,6 +111,7 @@ class Verdict:
             self._judge_barriers(site, now_s)
             for key in site.by_key:
                 self._judge_key(site, key, now_s)
+            self._oracle.items.judge(now_s, _everybody(site))
 
     def _judge_life(self, life: Life, state: State) -> None:
         checks = self._oracle.checks
@@ -119,7 +120,7 @@ class Verdict:
         if any(end.holds for end in life.ends):
             if state == State.ALIVE:
                 raise Broken("back", f"{life} was ended and is alive")
-        elif life.made.holds and state == State.ABSENT:
+        elif any(each.holds for each in (life.made, *life.brought)) and state == State.ABSENT:
             raise Broken("lost", f"{life} is in a table no more")
         if not life.ends and not life.doubtful and state not in (State.ALIVE, State.ABSENT):
             raise Broken("lost", f"{life} was ended by nobody, and is {state.name}")

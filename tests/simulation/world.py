@@ -21,6 +21,7 @@ from proxyagent.core.settings import Settings as ProxySettings
 from tests.simulation.agents import DIGEST_KEY, SECRET_ID, AgentProcess
 from tests.simulation.clocks import Clock
 from tests.simulation.faults import Step
+from tests.simulation.item_users import ItemUsers
 from tests.simulation.loop import Loop
 from tests.simulation.network import Network
 from tests.simulation.options import Options
@@ -61,6 +62,7 @@ class World:
         for proxy in proxies if options.stand_in else ():
             proxy.may_go_to([agent for agent in everywhere if agent.site != proxy.site])
         self.oracle.watch(Site(everywhere, proxies))
+        self.items = ItemUsers(self, self.oracle)
 
     def _pair(self, names: list[str]) -> list[AgentProcess]:
         agents = [self._agent(names[0][:2], each, n, len(names)) for n, each in enumerate(names, 1)]
@@ -245,6 +247,12 @@ STEPS: dict[str, Callable[..., Any]] = {
     "look": _look,
     "touch": _touch,
     "operator": _operator,
+    "make": lambda world, *what: world.items.make(*what),
+    "redeem": lambda world, *what: world.items.redeem(*what),
+    "revoke": lambda world, *what: world.items.revoke(*what),
+    "peek": lambda world, *what: world.items.peek(*what),
+    "carry": lambda world, name, key: world.items.carry(name, key_of(key)),
+    "honour": lambda world, name, key: world.items.honour(name, key_of(key)),
     "resync": _resync,
     "refuse": lambda world, a, b: world.network.refuse(world.processes[a], world.processes[b]),
     "silence": lambda world, a, b: world.network.silence(world.processes[a], world.processes[b]),
@@ -278,5 +286,8 @@ STEPS: dict[str, Callable[..., Any]] = {
 }
 """What can happen, by the kind of its step."""
 
-ACTS = frozenset({"login", "logout_key", "logout_user", "look", "touch", "operator"})
+ACTS = frozenset(
+    {"login", "logout_key", "logout_user", "look", "touch", "operator"}
+    | {"make", "redeem", "revoke", "peek", "carry", "honour"}
+)
 """What users and operators do; all else is a fault, or the end of one."""
