@@ -5,7 +5,7 @@ Rules of this file:
 - The parent has imported the libraries and nothing of the project; each child imports the project anew, with the
   mutated module in the place of the right one, runs the chosen tests and stops at the first that fails.
 - A child that hangs, or takes more memory than it should, counts as having noticed. It is a session of its own, and
-  ends with all that it started.
+  ends with all that it started. Time that it waits for a processor does not count: a busy machine is no hang.
 - Hypothesis draws the same examples for every mutant, and does not shrink what fails.
 """
 
@@ -44,12 +44,15 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAss
 """The warning is about plugins that are warm."""
 
 MEMORY_BYTES_MAX = 4 << 30
+LOOK_S = 0.5
+"""How often the time of a child is looked at."""
+
 PROFILE = "mutants"
 
 
 @attrs.frozen
 class Outcome:
-    """What the tests said: `killed` by a failing test, or a hang; `seconds` it took."""
+    """What the tests said: `killed` by a failing test, or a hang; `seconds` of its own that it took."""
 
     killed: bool
     seconds: float
@@ -99,8 +102,7 @@ def run(root: Path, source: Path, code: CodeType | None, tests: Sequence[str], t
     child = os.fork()
     if not child:
         _child(root, source, code, tests)
-    killed = _wait(child, timeout_s)
-    return Outcome(killed, time.monotonic() - began_s)
+    return _wait(child, began_s, timeout_s)
 
 
 def _child(root: Path, source: Path, code: CodeType | None, tests: Sequence[str]) -> None:
@@ -130,16 +132,25 @@ def _forget_project() -> None:
             del sys.modules[name]
 
 
-def _wait(child: int, timeout_s: float) -> bool:
-    """Wait for a child; True if its tests failed or did not end. All that it started is gone afterwards."""
+def _wait(child: int, began_s: float, timeout_s: float) -> Outcome:
+    """Wait for a child to end, or to take too long. All that it started is gone afterwards."""
     descriptor = os.pidfd_open(child)
+    ended = False
     try:
-        ended, _, _ = select.select([descriptor], [], [], timeout_s)
+        while not ended and _own_s(child, began_s) < timeout_s:
+            ended = bool(select.select([descriptor], [], [], LOOK_S)[0])
+        seconds = _own_s(child, began_s)
     finally:
         os.close(descriptor)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # nothing is left of its session
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # nothing is left of its session
     _, status = os.waitpid(child, 0)
-    return not ended or os.waitstatus_to_exitcode(status) != 0
+    return Outcome(not ended or os.waitstatus_to_exitcode(status) != 0, seconds)
+
+
+def _own_s(child: int, began_s: float) -> float:
+    """For how long a child has run or waited for anything but a processor (proc(5): the second of schedstat)."""
+    waited_ns = int(Path(f"/proc/{child}/schedstat").read_text().split()[1])
+    return time.monotonic() - began_s - waited_ns / 1e9

@@ -83,6 +83,15 @@ def test_a_planted_gap_is_found(
     assert mutate(ROOT, PLANTED, TESTS, listed) == 0
 
 
+@pytest.mark.parametrize("hang", ["import time\ntime.sleep(60)", "while True: pass"], ids=["asleep", "busy"])
+def test_a_hang_is_noticed(hang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant that does not end, idle or busy, is ended with all that it started."""
+    monkeypatch.setenv("HYPOTHESIS_PROFILE", "fast")
+    runner.warm_up()
+    outcome = runner.run(ROOT, ROOT / PLANTED, compile(hang, PLANTED, "exec"), TESTS, 1.0)
+    assert outcome.killed and outcome.seconds >= 1.0
+
+
 def test_a_listed_mutant_that_does_not_survive_is_told() -> None:
     """The list says what is so now, and survivors count as what they are."""
     listed = [survivors.Survivor("a.py", "x", "why"), survivors.Survivor("a.py", "y", "why")]
