@@ -9,14 +9,17 @@ Rules of this file:
 - Hypothesis draws the same examples for every mutant, and does not shrink what fails.
 """
 
+import atexit
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,15 +31,21 @@ import pytest
 
 WARM = (
     "_hypothesis_pytestplugin",
+    "anyio.pytest_plugin",
     "attrs",
     "cryptography.x509",
     "hypothesis.strategies",
     "msgpack",
+    "packaging.requirements",
+    "pdb",
     "pytest_trio",
     "sqlite3",
     "structlog",
+    "tomllib",
     "trio.testing",
     "trustme",
+    "xdist.looponfail",
+    "xdist.plugin",
 )
 """What a child need not import itself. It holds nothing of the project."""
 
@@ -81,7 +90,11 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def warm_up() -> None:
-    """Import what every child needs, and tell Hypothesis how hard to try."""
+    """Import what every child needs, have its bytecode kept for the next, and tell Hypothesis how hard to try."""
+    sys.dont_write_bytecode = False
+    if sys.pycache_prefix is None:
+        sys.pycache_prefix = tempfile.mkdtemp(prefix="mutants-")
+        atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
     for name in WARM:
         importlib.import_module(name)
     hypothesis.settings.register_profile(

@@ -1,5 +1,6 @@
 """The tool for mutation testing finds what is planted: one gap, and neither more nor less."""
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -69,12 +70,18 @@ def test_every_mutant_has_its_own_name_and_compiles() -> None:
     assert all(mutant.code for mutant in mutants(ROOT / "protocol/session.py"))
 
 
-def test_a_planted_gap_is_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The one mutant that survives makes the tool fail, unless it is listed with a reason."""
-    monkeypatch.setenv("HYPOTHESIS_PROFILE", "fast")  # warm_up sets it, for its children
+@pytest.fixture
+def _warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the tool is before its first child; afterwards as it was."""
+    monkeypatch.setenv("HYPOTHESIS_PROFILE", "fast")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "bytecode"))
     runner.warm_up()
+
+
+@pytest.mark.usefixtures("_warm")
+def test_a_planted_gap_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one mutant that survives makes the tool fail, unless it is listed with a reason."""
     listed = tmp_path / "survivors.txt"
     listed.write_text("# none\n")
     assert mutate(ROOT, PLANTED, TESTS, listed) == 1
@@ -83,11 +90,10 @@ def test_a_planted_gap_is_found(
     assert mutate(ROOT, PLANTED, TESTS, listed) == 0
 
 
+@pytest.mark.usefixtures("_warm")
 @pytest.mark.parametrize("hang", ["import time\ntime.sleep(60)", "while True: pass"], ids=["asleep", "busy"])
-def test_a_hang_is_noticed(hang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hang_is_noticed(hang: str) -> None:
     """A mutant that does not end, idle or busy, is ended with all that it started."""
-    monkeypatch.setenv("HYPOTHESIS_PROFILE", "fast")
-    runner.warm_up()
     outcome = runner.run(ROOT, ROOT / PLANTED, compile(hang, PLANTED, "exec"), TESTS, 1.0)
     assert outcome.killed and outcome.seconds >= 1.0
 
