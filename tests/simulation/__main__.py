@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     seeded = verbs.add_parser("bugs", help="seed each known bug, and see that a run finds it")
     seeded.set_defaults(act=_bugs)
     seeded.add_argument("--only", help="one bug, by its name")
+    seeded.add_argument("--remember", action="store_true", help="write the seeds that found them into catches.txt")
     seeded.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
 
     traces = verbs.add_parser("traces", help="the trace hash of each seed; equal in every process")
@@ -113,7 +114,7 @@ def _traces(arguments: argparse.Namespace) -> int:
 
 
 def _bugs(arguments: argparse.Namespace) -> int:
-    return bugs.report(arguments.only, arguments.processes)
+    return bugs.report(arguments.only, arguments.processes, remember=arguments.remember)
 
 
 def _ledger(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- Bugs are hunted from the same seeds, one after another, until a run breaks; never by a history made for them.
+- A bug is hunted through seeds until a run breaks; never by a history made for it. The seed that found it last stands
+  in catches.txt, and is tried first: machines change, and runs with them, but most catches stay.
 - It is the bug that breaks: the same run without it breaks nothing.
 - What heals by itself before anybody could see it (a cursor of another log, a replay that begins too late: digests find
   that, and a comparison mends it) is no bug to be found here.
@@ -10,8 +11,8 @@ Rules of this file:
 """
 
 import multiprocessing
-import sys
-from functools import partial
+from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -27,6 +28,7 @@ HUNT_S = 180.0
 """Simulated seconds of one hunting run."""
 
 FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables, bugs_of_sites)
+CATCHES = Path(__file__).with_name("catches.txt")
 
 
 @attrs.frozen
@@ -39,25 +41,46 @@ class Catch:
     runs: int
 
 
+def remembered() -> dict[str, int]:
+    """The seed that found each bug last."""
+    lines = (line.split() for line in CATCHES.read_text(encoding="utf-8").splitlines())
+    return {name: int(seed) for name, seed in lines}
+
+
 def hunt(name: str, runs: int = RUNS_MAX) -> Catch:
     """Run seed after seed with a bug in the machines until a promise is broken."""
-    first_seed = WAN_SEEDS if BUGS[name].__module__ == bugs_of_sites.__name__ else 0
-    for number, seed in enumerate(range(first_seed, first_seed + runs), 1):
+    number = 0
+    for number, seed in enumerate(_seeds(name, runs), 1):
         with seeded(name):
             outcome = play(seed, HUNT_S)
         if outcome.broken and not play(seed, HUNT_S).broken:
             return Catch(name, seed, outcome.text, number)
-    return Catch(name, None, "not found", runs)
+    return Catch(name, None, "not found", number)
 
 
-def report(only: str | None, processes: int) -> int:
-    """Hunt all bugs, or one, and print what found each. Returns 1 when one was not found."""
+def _seeds(name: str, runs: int) -> Iterator[int]:
+    last = remembered().get(name)
+    if last is not None:
+        yield last
+    first = WAN_SEEDS if BUGS[name].__module__ == bugs_of_sites.__name__ else 0
+    yield from range(first, first + runs)
+
+
+def report(only: str | None, processes: int, *, remember: bool) -> int:
+    """Hunt all bugs, or one, and print what found each. Returns 1 when one was not found.
+
+    With `remember` the seeds go into catches.txt.
+    """
     names = list(BUGS) if only is None else [only]
+    catches: list[Catch] = []
     with multiprocessing.get_context("spawn").Pool(max(1, processes)) as pool:
-        missed = 0
-        for catch in pool.imap(partial(hunt), names):
-            missed += catch.seed is None
-            how = f"seed {catch.seed:3}" if catch.seed is not None else "NOT FOUND"
+        for catch in pool.imap(hunt, names):
+            catches.append(catch)
+            how = f"seed {catch.seed:8}" if catch.seed is not None else "NOT FOUND    "
             print(f"{catch.bug:40} {how}  {catch.text[:120]}", flush=True)
-    print(f"{len(names) - missed} of {len(names)} seeded bugs found", file=sys.stdout)
-    return 1 if missed else 0
+    found = {catch.bug: catch.seed for catch in catches if catch.seed is not None}
+    if remember:
+        lines = [f"{name} {seed}\n" for name, seed in sorted((remembered() | found).items()) if name in BUGS]
+        CATCHES.write_text("".join(lines), encoding="utf-8")
+    print(f"{len(found)} of {len(names)} seeded bugs found")
+    return 0 if len(found) == len(names) else 1

@@ -9,9 +9,7 @@ from typing import Any
 import attrs
 
 from authagent.core.activity import Activity
-from authagent.core.border import Border
 from authagent.core.commands import Command
-from authagent.core.departures import Departures
 from authagent.core.gathering import Gathering, Vouched
 from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer
@@ -83,34 +81,6 @@ def a_cursor_before_anything_was_compared(patch: Patch) -> None:
         right(sites, peer)
 
     right = patch.set(Sites, "dismiss", dismiss)
-
-
-@bug
-def crossed_before_it_was_sent(patch: Patch) -> None:
-    """Of several Crossings the first says already that all has crossed, and so does the heartbeat before them."""
-
-    def due(departures: Departures, now_s: float) -> bool:
-        found: bool = right(departures, now_s)
-        for border in departures_borders(departures):
-            border.peer.crossed = departures.replication.log.sequence
-        return found
-
-    def departures_borders(departures: Departures) -> list[Border]:
-        return list(known.get(id(departures), ()))
-
-    def flush(departures: Departures, borders: Iterable[Border], now_s: float) -> list[Command]:
-        known[id(departures)] = tuple(borders)
-        return flushed(departures, known[id(departures)], now_s)  # type: ignore[no-any-return]
-
-    known: dict[int, tuple[Border, ...]] = {}
-    right = patch.set(Departures, "due", due)
-    flushed = patch.set(Departures, "flush", flush)
-
-
-@bug
-def never_compared_again(patch: Patch) -> None:
-    """Tables of two sites that stay different stay so."""
-    patch.set(Sites, "_compare_if_due", lambda sites, *arguments, **more: [])
 
 
 @bug
