@@ -84,6 +84,8 @@ def test_bytes_are_bounded_too() -> None:
 def test_bounds_hold_to_the_item_and_to_the_byte() -> None:
     """At a bound and not before it is full, and at a quarter more it takes nothing; each counts half a KiB more."""
     blob = attrs.evolve(item(), blob=b"b" * 488)
+    nearly = Items(KEY, bytes_max=1_001)
+    assert nearly.merge(blob) and not nearly.full
     for bound, most in (("items_max", 4), ("bytes_max", 4_000)):
         items = Items(KEY, **{bound: most})
         full = []
