@@ -136,7 +136,7 @@ def test_a_checksum_follows_what_changes() -> None:
     items = filled(item("a"), item("b", lasts_ms=600_000))
 
     def agrees(*now: Item) -> bool:
-        return all(items.checksum(cut_ms) == filled(*now).checksum(cut_ms) for cut_ms in range(NOW_MS, NOW_MS + 5))
+        return all(items.checksum(cut_ms) == filled(*now).checksum(cut_ms) for cut_ms in (NOW_MS, NOW_MS + 1))
 
     assert agrees(item("a"), item("b", lasts_ms=600_000))
     items.merge(grown)
