@@ -17,7 +17,8 @@ def claim(request: bytes, *, at: int = NOW_MS, final: bool = False) -> Claim:
 def test_flags_are_questions() -> None:
     """Each flag has its property."""
     assert ITEM.single_use and ITEM.strict and not ITEM.sole
-    assert attrs.evolve(ITEM, flags=SOLE).sole
+    sole = attrs.evolve(ITEM, flags=SOLE)
+    assert sole.sole and not sole.single_use and not sole.strict
 
 
 def test_numbers_are_for_ever() -> None:
