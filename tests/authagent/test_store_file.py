@@ -221,6 +221,27 @@ def test_damaged_pages_cost_only_what_lay_on_them(tmp_path: Path, size: int) -> 
     assert noticed > 10
 
 
+@pytest.mark.parametrize(
+    ("readable", "newest", "found"),
+    [(1_000, 2_000, 1_000), (1_000, None, 1_000), (6, 6, 6), (60, 61, 60), (7, 6, None), (1_000, 50, None)],
+)
+def test_the_end_of_a_damaged_page_is_found_to_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: int, newest: int | None, found: int | None
+) -> None:
+    """In steps that double and then halve, from row 5 on, to the newest row or, where that is unknown, far."""
+
+    def last_id() -> int:
+        if newest is None:
+            raise sqlite3.DatabaseError("malformed")
+        return newest
+
+    file = StoreFile(tmp_path / "a", AGENT)
+    monkeypatch.setattr(file, "last_id", last_id)
+    monkeypatch.setattr(file, "_readable_behind", lambda after_id: after_id >= readable)
+    assert file._beyond_damaged_page(5) == found
+    file.close()
+
+
 def test_a_file_is_set_aside_with_its_log_and_never_over_another(tmp_path: Path) -> None:
     """Each file that is set aside gets a name of its own, with the time, and keeps its log."""
     for _ in range(2):

@@ -148,6 +148,16 @@ def test_a_revoked_item_is_void_but_not_for_whoever_has_it() -> None:
     assert not item_acts.revoke(book.table, codes.PROVISION_CODE, id="c0de"), "nothing is left to revoke"
 
 
+def test_one_item_is_revoked_by_its_id() -> None:
+    """It, and no other of the same user; for an id that nobody knows there is nothing to revoke."""
+    one, other = (attrs.evolve(code_item(name), flags=SINGLE_USE) for name in ("one", "other"))
+    table = Book(one, other).table
+    changes = item_acts.revoke(table, codes.PROVISION_CODE, id="one", user="alice")
+
+    assert [(each.id, each.fate) for each in changes.items] == [("one", Fate.REVOKED)]
+    assert not item_acts.revoke(table, codes.PROVISION_CODE, id="unknown", user="alice")
+
+
 def test_two_undecided_claims_are_nobodys() -> None:
     """After a split in which each side noted one and neither got enough: neither may go on."""
     book = Book(code_item())
