@@ -2,8 +2,10 @@
 
 import pytest
 
+from protocol.changes import Changes
 from protocol.disclosure import Disclosure
 from protocol.filter import EVERYTHING, Filter, between
+from protocol.item import Item
 from protocol.sections import RemoteEntry
 from protocol.session import State
 from tests.protocol.build import NOW_MS, ORIGIN, all_logged_in, barred, ended, login, new_table, touched
@@ -41,3 +43,16 @@ def test_a_selection_of_everything_discloses_what_the_table_does(filter: Filter)
         lambda of: [of.kept_ms, of.max_clock_offset_ms, list(of.item_slices())],
     ):
         assert question(shown) == question(table)
+
+
+@pytest.mark.parametrize("filter", [EVERYTHING, NOBODY])
+def test_items_are_disclosed_eight_at_a_time(filter: Filter) -> None:
+    """All of them, ahead of the sessions in a snapshot: eight of the longest still fit one frame."""
+    table = new_table()
+    made = tuple(Item("image", f"i{n}", "alice", "lan1", NOW_MS, NOW_MS + 60_000) for n in range(20))
+    table.merge(Changes(items=made), NOW_MS)
+    table.merge(all_logged_in(range(3), [login(f"k{n}") for n in range(3)]), NOW_MS)
+    shown = table.selection(filter)
+    batches = [changes.items for changes in shown.slices(NOW_MS)]
+    assert [len(batch) for batch in batches] == [8, 8, 4, 0] and sum(batches, ()) == made
+    assert [changes.items for changes in shown.item_slices()] == batches[:3]
