@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def test_terms_only_grow(tmp_path: Path) -> None:
     file.close()
 
 
+def test_one_thread_after_another_may_use_it(tmp_path: Path) -> None:
+    """What one has opened, another may write to."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(file.write_term, 3).result()
+    assert file.term() == 3
+    file.close()
+
+
 def test_a_flipped_term_is_noticed(tmp_path: Path) -> None:
     """A setting whose value does not match its checksum is damage, not a term."""
     file = StoreFile(tmp_path / "a", AGENT)
@@ -188,37 +198,6 @@ def damaged_at(path: Path, offset: int, length: int) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\xa5" * length)
-
-
-@pytest.mark.parametrize("size", [300, 3_000, 30_000])
-def test_damaged_pages_cost_only_what_lay_on_them(tmp_path: Path, size: int) -> None:
-    """Whatever page behind the first three is destroyed: reading ends, says so, and gives most of the rows, all true.
-
-    Rows of 300 bytes share pages of the tree, those of 30,000 have pages of their own.
-    """
-    payloads = [number.to_bytes(4, "big") * (size // 4) for number in range(1_000_000 // size)]
-    filled(tmp_path / "a", payloads)
-    pages = (tmp_path / "a").stat().st_size // 8192
-    whole = (tmp_path / "a").read_bytes()
-    noticed = 0
-    for page in range(4, pages, max(1, pages // 25)):
-        (tmp_path / "a").write_bytes(whole)
-        damaged_at(tmp_path / "a", page * 8192, 8192)
-        file = StoreFile(tmp_path / "a", AGENT)
-        rows, found = file.read(0), 0
-        damage = rows.damage
-        found += len(rows.payloads)
-        assert set(rows.payloads) <= set(payloads)
-        while not rows.done:
-            rows = file.read(rows.last_id)
-            damage = damage or rows.damage
-            found += len(rows.payloads)
-            assert set(rows.payloads) <= set(payloads)
-        file.close()
-        noticed += bool(damage)
-        assert found == len(payloads) or damage
-        assert found >= 0.9 * len(payloads) or not damage or page < 6, (page, found, len(payloads), damage)
-    assert noticed > 10
 
 
 @pytest.mark.parametrize(
@@ -386,3 +365,34 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError, match="damaged") as error:
         StoreFile(path, AGENT)
     assert is_damage(error.value) and reason(error.value) == "the file is damaged"
+
+
+@pytest.mark.parametrize("size", [300, 3_000, 30_000])
+def test_damaged_pages_cost_only_what_lay_on_them(tmp_path: Path, size: int) -> None:
+    """Whatever page behind the first three is destroyed: reading ends, says so, and gives most of the rows, all true.
+
+    Rows of 300 bytes share pages of the tree, those of 30,000 have pages of their own.
+    """
+    payloads = [number.to_bytes(4, "big") * (size // 4) for number in range(1_000_000 // size)]
+    filled(tmp_path / "a", payloads)
+    pages = (tmp_path / "a").stat().st_size // 8192
+    whole = (tmp_path / "a").read_bytes()
+    noticed = 0
+    for page in range(4, pages, max(1, pages // 25)):
+        (tmp_path / "a").write_bytes(whole)
+        damaged_at(tmp_path / "a", page * 8192, 8192)
+        file = StoreFile(tmp_path / "a", AGENT)
+        rows, found = file.read(0), 0
+        damage = rows.damage
+        found += len(rows.payloads)
+        assert set(rows.payloads) <= set(payloads)
+        while not rows.done:
+            rows = file.read(rows.last_id)
+            damage = damage or rows.damage
+            found += len(rows.payloads)
+            assert set(rows.payloads) <= set(payloads)
+        file.close()
+        noticed += bool(damage)
+        assert found == len(payloads) or damage
+        assert found >= 0.9 * len(payloads) or not damage or page < 6, (page, found, len(payloads), damage)
+    assert noticed > 10
