@@ -3,7 +3,9 @@
 Rules of this file:
 
 - "Not now" is asked again every RETRY_S; a lost link has the question asked of the next master (core/questions.py).
-- The request in a question makes every repetition harmless, so nothing here remembers what it asked.
+- The request in a redemption makes every repetition harmless, so nothing here remembers what it asked.
+- A creation has no such name: two masters would stamp one item twice, and it would be nobody's. So each attempt is
+  another item, with an id of its own; where the caller has named the id there is one attempt.
 - What may be decided without an agent is, once none has served this proxy for ALONE_AFTER_S: a failover is shorter.
 """
 
@@ -11,7 +13,7 @@ from collections.abc import Callable
 
 import trio
 
-from protocol.messages import Ruling, Verdict
+from protocol.messages import Creation, Ruling, Verdict
 from protocol.stamp import Now
 from proxyagent.core.client import Client
 from proxyagent.core.questions import Question
@@ -25,6 +27,9 @@ ALONE_AFTER_S = 1.0
 Alone = Callable[[Client, Now], bool | None]
 """Decides without any agent; None where only an agent may say."""
 
+Draw = Callable[[Client, Now], Creation]
+"""Makes the question for an item that has not been asked for before."""
+
 
 class Asking:
     """Asks on behalf of one ProxyAgent."""
@@ -34,12 +39,28 @@ class Asking:
 
     async def decide(self, question: Question, timeout_s: float, alone: Alone | None = None) -> Verdict | bool:
         """The master's verdict, GRANTED or REFUSED or FULL; or what `alone` said. Raises Undecided when time is up."""
+        return await self._decided(lambda client, now: question, timeout_s, alone, once=False)
+
+    async def create(self, draw: Draw, timeout_s: float, *, once: bool = False) -> Verdict:
+        """The master's verdict on a new item; `draw` makes another one for each attempt. `once`: there is one attempt.
+
+        Raises Undecided: an item of such an attempt may stand in the table, and nobody knows of it.
+        """
+        told = await self._decided(draw, timeout_s, None, once=once)
+        assert isinstance(told, Verdict), "nobody decides here what only a master may make"
+        return told
+
+    async def _decided(
+        self, draw: Callable[[Client, Now], Question], timeout_s: float, alone: Alone | None, *, once: bool
+    ) -> Verdict | bool:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(timeout_s):
             while True:
-                told = await self._ask(question, alone)
+                told = await self._ask(self.shell.call(draw), alone)
                 if isinstance(told, bool) or told.ruling != Ruling.UNAVAILABLE:
                     return told
+                if once:
+                    break
                 await trio.sleep(RETRY_S)
         raise Undecided(f"Error Server Connection: not decided within {timeout_s:g} s ({self._why()})")
 

@@ -9,13 +9,15 @@ Rules of this file:
 Source: seeds/000 (Appliance Synchronisation); docs/howto/challenges.md.
 """
 
+from collections.abc import Callable
+
 import attrs
 
 from protocol import limits
 from protocol.codec import decode_changes
 from protocol.io.log import Severity, Write
 from protocol.item import SINGLE_USE, STRICT, Item
-from protocol.messages import Ruling
+from protocol.messages import Creation, Ruling
 from protocol.stamp import Now
 from proxyagent.asking import Asking
 from proxyagent.core.client import Client
@@ -63,18 +65,20 @@ class Challenges:
 
         `validity` is in seconds, at most 600. With `secret` (what was sent by SMS, say) it is consumed only by whoever
         shows the same, in five tries; only a lock on it is kept. Raises LimitExceeded; Undecided for a strict one that
-        nobody took in within `timeout` seconds.
+        nobody took in within `timeout` seconds. One with an `id` is tried once: it may stand then, so take another id.
         """
         if not 0 < validity <= limits.CHALLENGE_VALIDITY_S_MAX:
             most = limits.CHALLENGE_VALIDITY_S_MAX
             raise LimitExceeded(f"validity is {validity:g} s; above 0 and at most {most} s are allowed")
         flags = SINGLE_USE * single_use | STRICT * strict
         shell = self._asking.shell
-        item = shell.call(
-            lambda client, now: client.service.items.new_item(kind, user, id, blob, validity, flags, secret, now)
-        )
+
+        def draw(client: Client, now: Now) -> Item:
+            return client.service.items.new_item(kind, user, id, blob, validity, flags, secret, now)
+
         if strict:
-            return await self._create_strict(item, timeout)
+            return await self._create_strict(draw, timeout, once=id is not None)
+        item = shell.call(draw)
         made, serial = shell.call(lambda client, now: client.service.items.make_here(item, now))
         shared = await self._asking.wait_stored(serial, timeout)
         if not shared:
@@ -82,10 +86,11 @@ class Challenges:
             self._write(Severity.WARNING, "item.unconfirmed", {"said": text, "kind": made.kind, "user": made.user})
         return _challenge(made, shared)
 
-    async def _create_strict(self, item: Item, timeout: float) -> Challenge:
-        question = self._asking.shell.call(lambda client, now: client.service.items.creation(item))
-        verdict = await self._asking.decide(question, timeout)
-        assert not isinstance(verdict, bool), "nobody decides here what is strict"
+    async def _create_strict(self, draw: Callable[[Client, Now], Item], timeout: float, *, once: bool) -> Challenge:
+        def question(client: Client, now: Now) -> Creation:
+            return client.service.items.creation(draw(client, now))
+
+        verdict = await self._asking.create(question, timeout, once=once)
         if verdict.ruling != Ruling.GRANTED:
             raise LimitExceeded(f"the table of items is full: {limits.ITEMS_MAX:,} at once")
         (made,) = decode_changes(verdict.payload).items

@@ -18,9 +18,11 @@ from protocol import codes, limits
 from protocol.code_state import CodeState, code_state
 from protocol.codec import decode_changes
 from protocol.item import Item
-from protocol.messages import Ruling, Verdict
+from protocol.messages import Creation, Ruling, Verdict
+from protocol.stamp import Now
 from proxyagent.asking import Asking
 from proxyagent.core import inputs
+from proxyagent.core.client import Client
 from proxyagent.errors import LimitExceeded, Refused
 
 REFUSED_AFTER_S = 0.25
@@ -48,11 +50,14 @@ class Codes:
 
         Returns once it is on stable storage of the site. Raises LimitExceeded, or Undecided after `timeout` seconds.
         """
-        shell = self._asking.shell
-        code, item = shell.call(lambda client, now: client.service.items.new_code(user, validity, now))
-        question = shell.call(lambda client, now: client.service.items.creation(item))
-        verdict = await self._asking.decide(question, timeout)
-        made = _item(verdict)
+        code = ""
+
+        def draw(client: Client, now: Now) -> Creation:
+            nonlocal code
+            code, item = client.service.items.new_code(user, validity, now)
+            return client.service.items.creation(item)
+
+        made = _item(await self._asking.create(draw, timeout))
         if made is None:
             raise LimitExceeded(f"the table of items is full: {limits.ITEMS_MAX:,} at once")
         return ProvisionCode(made.user, codes.spell(code), made.id, made.expires_at)

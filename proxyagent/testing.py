@@ -15,7 +15,7 @@ small stand-ins. Time in a fake site is trio's, so trio.testing.MockClock makes 
 
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -117,7 +117,9 @@ class FakeProxyAgent(ProxyAgent):
 class _FakeAsking(Asking):
     """An AuthAgent that always answers, or none."""
 
-    async def decide(self, question: Question, timeout_s: float, alone: Alone | None = None) -> Verdict | bool:
+    async def _decided(
+        self, draw: Callable[[Client, Now], Question], timeout_s: float, alone: Alone | None, *, once: bool
+    ) -> Verdict | bool:
         """Decided in the copy itself; while isolated, by `alone` or by nobody."""
         await trio.lowlevel.checkpoint()
         if self.shell.client.isolated:
@@ -125,7 +127,7 @@ class _FakeAsking(Asking):
             if told is None:
                 raise Undecided("Error Server Connection: not decided (isolated)")
             return told
-        return self.shell.call(lambda client, now: self._decide(question, client, now))
+        return self.shell.call(lambda client, now: self._decide(draw(client, now), client, now))
 
     @staticmethod
     def _decide(question: Question, client: Client, now: Now) -> Verdict:

@@ -11,7 +11,8 @@ Rules of this file:
 import datetime
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
@@ -47,6 +48,23 @@ class Codes:
     async def create(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """A fresh code. Raises ControlError."""
         user, validity_s = self._user(question), _validity_s(question)
+        code = ""
+
+        def draw() -> Creation:
+            nonlocal code
+            code, creation = self._fresh(user, validity_s)
+            return creation
+
+        answer = await self._decided(draw, question)
+        if answer.ruling == Ruling.FULL:
+            raise ControlError(f"the table of items is full: {limits.ITEMS_MAX:,} at once", ExitCode.UNREACHABLE)
+        (made,) = decode_changes(answer.body).items
+        now_ms = self._now_ms()
+        told = code_state.as_json(code_state.code_state(self.server.agent.table, made, now_ms), now_ms, _rfc3339)
+        return {**told, "code": codes.spell(code)}
+
+    def _fresh(self, user: str, validity_s: float) -> tuple[str, Creation]:
+        """A code, and the question that has the master take it in; another for each attempt: proxyagent/asking.py."""
         code, now_ms = codes.draw(self.server.dice.getrandbits), self._now_ms()
         name = f"{self.server.dice.getrandbits(128):032x}"
         key_id, key = self.server.setup.code_lines[0]
@@ -54,12 +72,7 @@ class Codes:
         expires_ms = now_ms + math.ceil(validity_s * 1000)
         flags, site = SINGLE_USE | STRICT | SOLE, self.server.setup.site
         item = Item(codes.PROVISION_CODE, name, user, site, now_ms, expires_ms, flags, b"", lock)
-        answer = await self._decided(Creation(0, encode_changes(Changes(items=(item,)))), question)
-        if answer.ruling == Ruling.FULL:
-            raise ControlError(f"the table of items is full: {limits.ITEMS_MAX:,} at once", ExitCode.UNREACHABLE)
-        (made,) = decode_changes(answer.body).items
-        told = code_state.as_json(code_state.code_state(self.server.agent.table, made, now_ms), now_ms, _rfc3339)
-        return {**told, "code": codes.spell(code)}
+        return code, Creation(0, encode_changes(Changes(items=(item,))))
 
     async def redeem(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Redeem a code for a device. Raises ControlError: with exit code 1 when it is refused."""
@@ -76,7 +89,7 @@ class Codes:
         shown = codes.proofs(dict(self.server.setup.code_lines), codes.PROVISION_CODE, user, code)
         key_ids, proofs = tuple(shown), tuple(shown.values())
         wanted = Redemption(0, codes.PROVISION_CODE, "", user, redeemer, device, key_ids, proofs)
-        answer = await self._decided(wanted, question)
+        answer = await self._decided(lambda: wanted, question)
         if answer.ruling != Ruling.GRANTED:
             raise ControlError("Invalid Provision Code", ExitCode.NO)
         return self._described(decode_changes(answer.body).items[0])
@@ -84,7 +97,7 @@ class Codes:
     async def revoke(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Void whatever code a user has. Raises ControlError."""
         wanted = Revocation(0, codes.PROVISION_CODE, "", self._user(question))
-        answer = await self._decided(wanted, question)
+        answer = await self._decided(lambda: wanted, question)
         return {"revoked": len(decode_changes(answer.body).items)}
 
     def list(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,13 +112,14 @@ class Codes:
 
     # -- within ---------------------------------------------------------------------------------------------------
 
-    async def _decided(self, wanted: Question, question: Mapping[str, Any]) -> do.Answer:
-        """The machine's answer, whichever agent gave it; "not now" is asked again in time. Raises ControlError."""
+    async def _decided(self, draw: Callable[[], Question], question: Mapping[str, Any]) -> do.Answer:
+        """The machine's answer, whichever agent gave it; after "not now" the next is asked. Raises ControlError."""
         timeout_s = within_s(question)
         with trio.move_on_after(timeout_s):
             while True:
+                wanted = draw()
                 answer = await self.server.ask_machine(
-                    lambda request: on.ItemAsked(attrs.evolve(wanted, question=request))
+                    partial(_asked, wanted)
                 )
                 if answer.ruling != Ruling.UNAVAILABLE:
                     return answer
@@ -128,6 +142,10 @@ class Codes:
     def _user(self, question: Mapping[str, Any]) -> str:
         user = _text(question, "user", limits.USER_BYTES_MAX)
         return user.lower() if self.server.setup.configuration.session.user_names == "lower" else user
+
+
+def _asked(wanted: Question, request: int) -> on.ItemAsked:
+    return on.ItemAsked(attrs.evolve(wanted, question=request))
 
 
 def _text(question: Mapping[str, Any], name: str, bytes_max: int) -> str:

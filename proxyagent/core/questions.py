@@ -2,8 +2,10 @@
 
 Rules of this file:
 
-- A question is sent again on every new link until it is answered or given up; the request in it makes the repetition
+- A redemption is sent again on every new link until it is answered or given up; the request in it makes the repetition
   harmless.
+- A creation that has left is not sent again: the master that is gone may have taken the item in, and another one would
+  stamp it anew, with witnesses of its own. It comes to "not now", and whoever asks draws another item.
 - Answers to questions that nobody waits for any more are dropped.
 """
 
@@ -53,7 +55,10 @@ class Questions:
     # -- the link ---------------------------------------------------------------------------------------------------
 
     def link(self) -> None:
-        """A new link to a master: everything that is open is to be asked again."""
+        """A new link to a master: everything that is open is to be asked again, but for creations that have left."""
+        for number, question in list(self._open.items()):
+            if isinstance(question, Creation) and number not in self._unsent:
+                self.answered(Verdict(number, Ruling.UNAVAILABLE))
         self._unsent = list(self._open)
 
     def send(self) -> list[Message]:

@@ -4,9 +4,11 @@ import pytest
 import trio
 
 import proxyagent
-from protocol.messages import Redemption, Ruling, Verdict
+from protocol.messages import Creation, Redemption, Ruling, Verdict
+from protocol.stamp import Now
 from proxyagent.agent import ProxyAgent
 from proxyagent.asking import ALONE_AFTER_S, Asking
+from proxyagent.core.client import Client
 from proxyagent.testing import open_fake_site
 
 WANTED = Redemption(0, "image", "nothing", "", b"r", "", (), ())
@@ -74,3 +76,24 @@ async def test_alone_decides_after_a_failover_could_have_been(autojump_clock: ob
 
         assert told is True
         assert trio.current_time() - began >= ALONE_AFTER_S - 0.2
+
+
+async def test_each_attempt_to_make_an_item_is_another_item(autojump_clock: object) -> None:
+    """No master is asked for what another one may have taken in; with a name of the caller's there is one attempt."""
+    async with open_fake_site(proxies=1) as site, trio.open_nursery() as nursery:
+        (agent,) = site.proxies
+        asked = []
+        agent.shell.client.cache.questions.send = list  # type: ignore[method-assign, assignment]
+
+        def draw(client: Client, now: Now) -> Creation:
+            asked.append(client.service.items.new_code("alice", 60, now)[1])
+            return client.service.items.creation(asked[-1])
+
+        nursery.start_soon(_answer, agent, Ruling.UNAVAILABLE, Ruling.GRANTED, Ruling.UNAVAILABLE)
+        told = await Asking(agent.shell).create(draw, 10)
+        assert told.ruling == Ruling.GRANTED
+        assert len({item.id for item in asked}) == len({item.lock for item in asked}) == 2
+
+        with pytest.raises(proxyagent.Undecided):
+            await Asking(agent.shell).create(draw, 10, once=True)
+        assert len(asked) == 3

@@ -38,10 +38,13 @@ class Answered:
 
 @attrs.define(eq=False)
 class Asker:
-    """One question at one node. `alone` decides at a proxy that nobody serves; `told` is called once, if at all."""
+    """One question at one node, which `draw` makes for each attempt: of an item that is to be made it is another one.
+
+    `alone` decides at a proxy that nobody serves; `told` is called once, if at all.
+    """
 
     node: AgentProcess | ProxyProcess
-    question: Question
+    draw: Callable[[], Question]
     told: Callable[[Answered], None]
     alone: Callable[[], tuple[bool | None, Item | None]] | None = None
     over: bool = False
@@ -56,7 +59,7 @@ class Asker:
 
     def _ask(self) -> None:
         if not self.over:
-            self._number = self.node.ask(self.question, self.answered)
+            self._number = self.node.ask(self.draw(), self.answered)
 
     def answered(self, ruling: Ruling, items: tuple[Item, ...], by: Process) -> None:
         """The word of an agent."""

@@ -51,20 +51,21 @@ FORMS = (
 
 @attrs.define(eq=False)
 class ItemLife:
-    """One item. `stored` are the disks that counted when it was acknowledged; `told` says that its maker had an answer.
+    """One item, and what it was called at the last attempt to make it.
 
+    `stored` are the disks that counted when it was acknowledged; `told` says that its maker had an answer.
     `doubtful`: somebody has asked for its end, or made a later one of which only the latest counts.
     """
 
     number: int
     form: Form
-    id: str
     user: str
     site: str
-    secret: str
     asked_s: float
     expires_s: float
     disks: dict[AgentProcess, int]
+    id: str = ""
+    secret: str = ""
     made: Witness | None = None
     stored: dict[AgentProcess, int] = attrs.field(factory=dict)
     stored_s: float = math.inf

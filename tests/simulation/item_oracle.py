@@ -59,7 +59,13 @@ class ItemOracle:
                 if other.form is life.form and other.user == life.user:
                     life.doubtful = life.doubtful or not other.told
                     other.doubtful = True
-        self.lives[life.number] = self._by_id[life.id] = life
+        self.lives[life.number] = life
+
+    def drawn(self, life: ItemLife, id: str, secret: str) -> None:
+        """One attempt to make it. An earlier one may have left an item, by clocks even a later one."""
+        life.doubtful = life.doubtful or (life.form.sole and bool(life.id))
+        life.id, life.secret = id, secret
+        self._by_id[id] = life
 
     def made_here(self, life: ItemLife, proxy: ProxyProcess, serial: int) -> None:
         """It was made at a proxy, which needs nobody for it."""
@@ -127,6 +133,8 @@ class ItemOracle:
         """A master grants something. `disks` are those that it counts on: its own, and its slave's if it has one."""
         for item in items:
             life = self._life(agent, item)
+            if item.id != life.id:
+                continue  # of an attempt that was given up: nobody has its secret, or knows its name
             if item.strict or not item.claims:
                 self._check_said(agent, life, item, disks)
             if item.claims:
@@ -206,8 +214,12 @@ class ItemOracle:
             shown = other is not life and (other.form, other.user) == (life.form, life.user)
             other.wrong += shown or (other is life and not right)
 
-    def redeemed(self, life: ItemLife, request: bytes, right: bool, asked_s: float, answered: Answered) -> None:
-        """Somebody who wanted an item has an answer."""
+    def redeemed(
+        self, life: ItemLife, id: str, request: bytes, right: bool, asked_s: float, answered: Answered
+    ) -> None:
+        """Somebody who wanted an item has an answer. What was asked for has become another if its maker tried again."""
+        if id != life.id:
+            return
         if answered.ruling == Ruling.GRANTED:
             assert answered.by is not None, "somebody has said so"
             life.had.add(request)
@@ -287,7 +299,7 @@ class ItemOracle:
             life.exhausted = life.exhausted or (item.exhausted and not item.claims)
 
     def _judge_item(self, life: ItemLife, item: Item, name: str) -> None:
-        if item.fate > Fate.OPEN and not life.doubtful:
+        if item.fate == Fate.CONFLICT or (item.fate == Fate.REVOKED and not life.doubtful):
             raise Broken("lost", f"{name} holds {life} as {item.fate.name}, and nobody has ended it")
         if kept(life.ended) and item.fate == Fate.OPEN and not item.claims:
             raise Broken("back", f"{name} holds {life} as open, which was voided")

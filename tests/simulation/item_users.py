@@ -10,7 +10,7 @@ Rules of this file:
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from protocol import codes
 from protocol.changes import Changes
@@ -19,13 +19,15 @@ from protocol.item import Item
 from protocol.messages import Creation, Redemption, Revocation
 from protocol.session import Record
 from tests.simulation.agents import DIGEST_KEY, SECRET_ID, AgentProcess
-from tests.simulation.askers import Answered, Asker, Question
+from tests.simulation.askers import Asker
 from tests.simulation.item_lives import FORMS, Form, ItemLife, disks_of
 from tests.simulation.oracle import Oracle
 from tests.simulation.proxies import ProxyProcess
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+Node: TypeAlias = AgentProcess | ProxyProcess
 
 WRONG = "XXXXXXXX"
 CODE_LINES = {SECRET_ID: codes.key_of(DIGEST_KEY)}
@@ -53,42 +55,53 @@ class ItemUsers:
         return self._make_at_proxy(node, int(number), kind, user, validity_s)
 
     def _make_at_proxy(self, proxy: ProxyProcess, number: int, form: Form, user: str, validity_s: float) -> ItemLife:
-        proxy.client.notice_pause(proxy.now())
-        service, now = proxy.client.service.items, proxy.now()
-        if form.sole:
-            secret, item = service.new_code(user, validity_s, now)
-        else:
-            secret = f"secret {number}" if form.locked else ""
-            item = service.new_item(
-                form.kind, user, None, b"blob", validity_s, form.flags, secret if form.locked else None, now
-            )
-        life = self._begin(proxy, number, form, item, secret, validity_s)
+        def fresh() -> tuple[str, Item]:
+            proxy.client.notice_pause(proxy.now())
+            service, now = proxy.client.service.items, proxy.now()
+            if form.sole:
+                return service.new_code(user, validity_s, now)
+            secret = f"secret {number}" if form.locked else None
+            return secret or "", service.new_item(
+                form.kind, user, None, b"blob", validity_s, form.flags, secret, now
+            )  # fmt: skip
+
         if form.strict:
-            self._ask(proxy, service.creation(item), partial(self._items.made, life))
-            return life
-        _, serial = service.make_here(item, now)
+            return self._make_strict(proxy, number, form, user, validity_s, fresh)
+        secret, item = fresh()
+        life = self._begin(proxy, number, form, user, validity_s)
+        self._items.drawn(life, item.id, secret)
+        _, serial = proxy.client.service.items.make_here(item, proxy.now())
         self._items.made_here(life, proxy, serial)
         proxy.changed()
         return life
 
     def _make_at_agent(self, agent: AgentProcess, number: int, form: Form, user: str, validity_s: float) -> ItemLife:
-        secret, name = codes.draw(agent.dice.getrandbits), f"{agent.dice.getrandbits(128):032x}"
-        lock = codes.lock(SECRET_ID, name, codes.proof(CODE_LINES[SECRET_ID], form.kind, user, secret))
-        now_ms = agent.agent.duty.now_ms(agent.now())
-        expires_ms = now_ms + math.ceil(validity_s * 1000)
-        item = Item(form.kind, name, user, agent.site, now_ms, expires_ms, form.flags, b"", lock)
-        life = self._begin(agent, number, form, item, secret, validity_s)
-        self._ask(agent, Creation(0, encode_changes(Changes(items=(item,)))), partial(self._items.made, life))
+        def fresh() -> tuple[str, Item]:
+            secret, name = codes.draw(agent.dice.getrandbits), f"{agent.dice.getrandbits(128):032x}"
+            lock = codes.lock(SECRET_ID, name, codes.proof(CODE_LINES[SECRET_ID], form.kind, user, secret))
+            now_ms = agent.agent.duty.now_ms(agent.now())
+            expires_ms = now_ms + math.ceil(validity_s * 1000)
+            return secret, Item(form.kind, name, user, agent.site, now_ms, expires_ms, form.flags, b"", lock)
+
+        return self._make_strict(agent, number, form, user, validity_s, fresh)
+
+    def _make_strict(
+        self, node: Node, number: int, form: Form, user: str, validity_s: float, fresh: Callable[[], tuple[str, Item]]
+    ) -> ItemLife:
+        """Have the master take in an item; for each attempt there is a fresh one."""
+        life = self._begin(node, number, form, user, validity_s)
+
+        def draw() -> Creation:
+            secret, item = fresh()
+            self._items.drawn(life, item.id, secret)
+            return Creation(0, encode_changes(Changes(items=(item,))))
+
+        self._ask(Asker(node, draw, partial(self._items.made, life)))
         return life
 
-    def _begin(
-        self, node: AgentProcess | ProxyProcess, number: int, form: Form, item: Item, secret: str, validity_s: float
-    ) -> ItemLife:
+    def _begin(self, node: Node, number: int, form: Form, user: str, validity_s: float) -> ItemLife:
         now_s = node.loop.now_s
-        life = ItemLife(
-            number, form, item.id, item.user, node.site, secret, now_s, now_s + validity_s,
-            disks_of(self._items.agents),
-        )  # fmt: skip
+        life = ItemLife(number, form, user, node.site, now_s, now_s + validity_s, disks_of(self._items.agents))
         self._items.begun(life)
         return life
 
@@ -102,21 +115,21 @@ class ItemUsers:
         form, said, holder = life.form, f"{life.number}/{request:g}".encode(), f"device{request:g}"
         secret = (life.secret if right else WRONG) if form.locked else None
         by_user = (form.kind, "", life.user) if form.sole else (form.kind, life.id, "")
-        told = partial(self._items.redeemed, life, said, not form.locked or bool(right), node.loop.now_s)
+        told = partial(self._items.redeemed, life, life.id, said, not form.locked or bool(right), node.loop.now_s)
         if isinstance(node, AgentProcess):
             if form.sole:
                 shown = codes.proofs(CODE_LINES, form.kind, life.user, secret or "")
                 wanted = Redemption(0, *by_user, said, holder, tuple(shown), tuple(shown.values()))
                 self._items.asked(life, said, not form.locked or bool(right))
-                self._ask(node, wanted, told)
+                self._ask(Asker(node, lambda: wanted, told))
             return
         assert isinstance(node, ProxyProcess), "items are asked for at agents and proxies"
         node.client.notice_pause(node.now())
         service = node.client.service.items
         wanted = service.redemption(*by_user, secret, said, holder)
         self._items.asked(life, said, not form.locked or bool(right))
-        asker = Asker(node, wanted, told, None if form.sole else lambda: service.redeem_here(wanted, node.now()))
-        self._begin_asking(asker)
+        alone = None if form.sole else lambda: service.redeem_here(wanted, node.now())
+        self._ask(Asker(node, lambda: wanted, told, alone))
 
     def revoke(self, name: str, number: float) -> None:
         """Void an item; a code goes by its user."""
@@ -127,7 +140,8 @@ class ItemUsers:
         by = {"user": life.user} if life.form.sole else {"id": life.id}
         if isinstance(node, AgentProcess):
             if life.form.sole:
-                self._ask(node, Revocation(0, life.form.kind, "", life.user), lambda answered: None)
+                voided = Revocation(0, life.form.kind, "", life.user)
+                self._ask(Asker(node, lambda: voided, lambda answered: None))
             return
         assert isinstance(node, ProxyProcess), "items are voided at agents and proxies"
         node.client.notice_pause(node.now())
@@ -141,12 +155,7 @@ class ItemUsers:
         if node.active and life is not None and isinstance(node, ProxyProcess):
             self._items.peeked(life, node)
 
-    def _ask(
-        self, node: AgentProcess | ProxyProcess, question: Question, told: Callable[[Answered], None]
-    ) -> None:
-        self._begin_asking(Asker(node, question, told))
-
-    def _begin_asking(self, asker: Asker) -> None:
+    def _ask(self, asker: Asker) -> None:
         asker.begin()
         asker.node.settle()
 

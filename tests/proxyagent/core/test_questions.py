@@ -2,7 +2,7 @@
 
 from protocol import limits
 from protocol.errors import Code
-from protocol.messages import Error, Redemption, Ruling, Verdict
+from protocol.messages import Creation, Error, Redemption, Ruling, Verdict
 from proxyagent.core.questions import Questions
 
 ASKED = Redemption(0, "image", "a", "", b"r", "", (), ())
@@ -23,6 +23,18 @@ def test_a_question_is_sent_once_on_each_link_until_it_is_answered() -> None:
     assert questions.send() == []
     assert questions.take(number) == Verdict(number, Ruling.GRANTED, b"item")
     assert questions.take(number) is None
+
+
+def test_a_creation_that_has_left_is_never_sent_to_another_master() -> None:
+    """The one that is gone may have taken it in. One that has not left waits for a master as anything does."""
+    questions = Questions()
+    number = questions.ask(Creation(0, b"item"))
+    questions.link()
+    assert [message.question for message in questions.send()] == [number]  # type: ignore[attr-defined]
+    questions.link()
+
+    assert questions.take(number) == Verdict(number, Ruling.UNAVAILABLE)
+    assert questions.send() == []
 
 
 def test_answers_that_nobody_waits_for_are_dropped() -> None:
