@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.simulation import bugs_of_agents, bugs_of_proxies, bugs_of_sites, bugs_of_tables
+from tests.simulation import bugs_of_agents, bugs_of_items, bugs_of_proxies, bugs_of_sites, bugs_of_tables
 from tests.simulation.options import WAN_SEEDS
 from tests.simulation.run import play
 from tests.simulation.switchboard import BUGS, seeded
@@ -27,7 +27,7 @@ RUNS_MAX = 300
 HUNT_S = 180.0
 """Simulated seconds of one hunting run."""
 
-FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables, bugs_of_sites)
+FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables, bugs_of_sites, bugs_of_items)
 CATCHES = Path(__file__).with_name("catches.txt")
 
 

@@ -10,7 +10,7 @@ QUICK = {
     "acknowledged_from_memory": "false",
     "acknowledged_without_the_slave": "false",
     "updates_not_stored": "false",
-    "slave_never_compares": "unequal",
+    "slave_never_compares": "unequal false",
     "stale_term": "term",
     "nobody_yields": "split",
     "never_unsure": "stale",
@@ -20,13 +20,16 @@ QUICK = {
     "nothing_crosses": "unequal",
     "outs_are_not_taken_in": "unequal",
     "the_filter_is_forgotten": "leak",
+    "granted_without_the_slave": "false",
+    "claims_of_others_overlooked": "twice",
+    "items_not_in_the_digest": "lost",
 }
-"""Bugs that are found soon, and the promise that each breaks."""
+"""Bugs that are found soon, and the promise that each breaks, or one of two."""
 
 
 def test_there_are_enough_bugs() -> None:
-    """More than fifty; `make simulate` hunts them all."""
-    assert len(BUGS) > 50 and bugs.FILES
+    """More than eighty; `make simulate` hunts them all."""
+    assert len(BUGS) > 80 and bugs.FILES
 
 
 @pytest.mark.slow
@@ -35,7 +38,7 @@ def test_the_bug_is_found(name: str) -> None:
     """Within some seeds a promise is broken, and it is the bug that breaks it."""
     catch = bugs.hunt(name, runs=12)
     assert catch.seed is not None, f"{name} was not found"
-    assert catch.text.startswith(QUICK[name])
+    assert catch.text.partition(":")[0] in QUICK[name].split()
 
 
 def test_the_switchboard_leaves_everything_as_it_was() -> None:

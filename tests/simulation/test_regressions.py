@@ -15,10 +15,11 @@ from tests.simulation.switchboard import seeded
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 FOUND = {
-    "expired_refused_at_once": (10, "unequal"),
-    "lost_is_acknowledged": (1, "false"),
+    "expired_refused_at_once": (18, "unequal"),
+    "lost_is_acknowledged": (313, "false"),
     "suspend_makes_younger": (213, "ghost"),
-    "quiet_again_after_its_end": (9, "ghost"),
+    "quiet_again_after_its_end": (90, "ghost"),
+    "asked_of_the_next_master_too": (79, "lost"),
 }
 """By the name on the switchboard: a seed that finds it, and the promise that breaks."""
 
