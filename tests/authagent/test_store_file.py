@@ -194,6 +194,24 @@ def test_a_row_that_holds_no_payloads_is_passed_over(tmp_path: Path) -> None:
     file.close()
 
 
+def test_reading_ends_where_nothing_behind_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read before is given, with what was wrong, and there is no more."""
+    filled(tmp_path / "a", [b"one", b"two"])
+    file = StoreFile(tmp_path / "a", AGENT)
+    next_row = file._next_row
+
+    def fail_behind_the_first(after_id: int, expired_before_ms: int) -> tuple[int, bytes] | None:
+        if after_id:
+            raise Damaged("page 7")
+        return next_row(after_id, expired_before_ms)
+
+    monkeypatch.setattr(file, "_next_row", fail_behind_the_first)
+    monkeypatch.setattr(file, "_next_readable_id", lambda after_id: None)
+    rows = file.read(0)
+    assert (rows.payloads, rows.last_id, rows.done, rows.damage) == ([b"one"], 1, True, "page 7")
+    file.close()
+
+
 def damaged_at(path: Path, offset: int, length: int) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
