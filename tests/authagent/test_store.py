@@ -564,6 +564,33 @@ async def test_what_a_full_queue_refused_while_mending_is_mended_too(
     assert b"refused" in await content(tmp_path)
 
 
+async def test_a_queue_that_is_full_when_mending_ends_is_not_forgotten(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was just mended lacks what was refused: it is mended again, and everything goes on being stored."""
+    entered, gate = threading.Event(), threading.Event()
+    finish_mending = Disk.finish_mending
+
+    def finish_slowly(disk: Disk, writer: Writer) -> None:
+        entered.set()
+        assert gate.wait(20)
+        finish_mending(disk, writer)
+
+    monkeypatch.setattr(Disk, "finish_mending", finish_slowly)
+    memory = Memory()
+    async with memory.opened(nursery, tmp_path) as store:
+        store.doubt("to have it mended")
+        await until(entered.is_set)
+        monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 0)
+        memory.add(store, b"refused")
+        monkeypatch.setattr(store_module, "QUEUE_BYTES_MAX", 1 << 20)
+        gate.set()
+        await until(lambda: store.status.ok)
+        memory.add(store, b"afterwards")
+        await until(lambda: memory.stored[-1:] == [2])
+    assert await content(tmp_path) == {b"refused", b"afterwards"}
+
+
 async def test_a_folder_that_another_has_taken_is_not_mended(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
