@@ -167,10 +167,9 @@ class Selection(Disclosure):
             self._digest.close(masked)
 
     def rekey(self, digest_key: bytes) -> None:
-        """Key the digest anew."""
+        """Key the digest anew, after the table's own, which then tells that every page has changed."""
         for masked in self._masked.values():
             masked.leaf = NO_LEAF
-        self.changed.update(self._records.pages.by_handle)
         self._digest = MaskedDigest(self._whole, self._masked, self.changed, digest_key)
 
     def _shown(self, touched_ms: int) -> Iterator[Page]:
