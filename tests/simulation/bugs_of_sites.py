@@ -8,8 +8,6 @@ from typing import Any
 
 import attrs
 
-from authagent.core.activity import Activity
-from authagent.core.commands import Command
 from authagent.core.gathering import Gathering, Vouched
 from authagent.core.outgoing import Outgoing
 from authagent.core.peer import Peer
@@ -20,7 +18,6 @@ from protocol.changes import Changes
 from protocol.crossing import Batch
 from protocol.filter import Filter
 from protocol.session import Record
-from protocol.stamp import Now
 from protocol.table import Table
 from proxyagent.core.conversation import Conversation
 from proxyagent.core.failover import Failover
@@ -81,35 +78,6 @@ def a_cursor_before_anything_was_compared(patch: Patch) -> None:
         right(sites, peer)
 
     right = patch.set(Sites, "dismiss", dismiss)
-
-
-@bug
-def news_of_a_comparison_is_kept(patch: Patch) -> None:
-    """What a site learns by comparing it does not compare with the others."""
-
-    def compared(sites: Sites, peer: Peer, now: Now) -> list[Command]:
-        sites.borders[peer.link].news = False
-        return right(sites, peer, now)  # type: ignore[no-any-return]
-
-    right = patch.set(Sites, "compared", compared)
-
-
-@bug
-def activity_does_not_cross(patch: Patch) -> None:
-    """Another site hears of logins and logouts, and of nobody who comes back meanwhile."""
-    patch.set(Activity, "seen", lambda activity, run, now_s: iter(()))
-
-
-@bug
-def the_last_activity_is_dropped(patch: Patch) -> None:
-    """What is held back within an interval is forgotten at its end."""
-
-    def due(activity: Activity, now_s: float) -> Iterable[Any]:
-        for login_id in activity._wheel.turn(now_s):
-            activity._quiet.pop(login_id, None)
-        return ()
-
-    patch.set(Activity, "due", due)
 
 
 @bug
