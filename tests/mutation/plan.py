@@ -10,6 +10,8 @@ TABLE = (
     "tests/protocol/test_merging.py",
     "tests/protocol/test_barriers.py",
     "tests/protocol/test_table.py",
+    "tests/protocol/test_selection.py",
+    "tests/protocol/test_disclosure.py",
     "tests/protocol/test_acts.py",
     "tests/protocol/test_digest.py",
     "tests/protocol/test_comparison.py",
