@@ -53,7 +53,7 @@ FORMS = (
 class ItemLife:
     """One item, and what it was called at the last attempt to make it.
 
-    `stored` are the disks that counted when it was acknowledged; `told` says that its maker had an answer.
+    `stored` are the disks that counted when it was acknowledged; `told` says that its maker has it.
     `doubtful`: somebody has asked for its end, or made a later one of which only the latest counts.
     """
 

@@ -93,7 +93,7 @@ def _cookie(options: Options, cast: Cast, number: int, at_s: float) -> Iterator[
     for _ in range(dice.choice((1, 1, 2))):
         _, proxies = options.names[0] if dice.random() < 0.1 else (cast.agents, cast.proxies)
         proxy, shown_s = dice.choice(proxies), at_s + dice.choice((0.01, 1.0, 6.0, 40.0)) * dice.random()
-        if "kill" in dict(options.faults) and dice.random() < 0.4:
+        if "kill" in dict(options.faults) and dice.random() < 0.25:
             yield Step(shown_s, "kill", (proxy,), "kill")
             yield Step(shown_s, "start", (proxy,))
         yield Step(shown_s + dice.choice((0.0001, 0.2, 2.0)), "honour", (proxy, key))

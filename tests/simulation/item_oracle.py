@@ -73,9 +73,9 @@ class ItemOracle:
         self._await(life, proxy, serial, ends=False)
 
     def made(self, life: ItemLife, answered: Answered) -> None:
-        """Its maker has been told that a master took it in, or nothing."""
-        life.told = True
+        """Its maker has been told that a master took it in, and has it to give away; or nothing."""
         if answered.ruling == Ruling.GRANTED:
+            life.told = True
             (item,) = answered.items
             life.site, life.expires_s = item.site, _true_s(item.expires_at)
             if not life.stored:  # the master itself has asked, and said so to nobody
@@ -191,18 +191,24 @@ class ItemOracle:
     def _note_grant(self, life: ItemLife, request: bytes, by: Process) -> None:
         """Somebody has an item that is consumed once. Never is it two who have it, if it is strict."""
         self._checks["twice"] += 1
-        where = by, by.generation
+        where, again = (by, by.generation), request in life.granted
         others = {other: there for other, there in life.granted.items() if other != request}
         life.granted.setdefault(request, where)
-        if not others or not life.remembered:
+        if not others or not (life.remembered or (life.form.strict and self._is_held_at_home(life))):
             return
         told = f"{by.name} grants {life} to {request!r}, and {sorted(others)} had it"
         if life.form.strict:
             raise Broken("twice", told)
+        if again:
+            return  # of two who were granted it apart each is granted it again
         if where in others.values():
             raise Broken("twice", f"{told} from the same node")
         if life.settled and life.settled != request:
             raise Broken("twice", f"{told} when all was calm")
+
+    def _is_held_at_home(self, life: ItemLife) -> bool:
+        """Whether an agent of its site has had its disk all the time: one of the two that a second yes would take."""
+        return kept({agent: number for agent, number in life.disks.items() if agent.site == life.site})
 
     # -- what users are told -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Rules of this file:
 
 - A host makes and consumes challenges and codes at proxies, an operator codes at agents (`authagent code`).
-- Items go by number, as steps of a schedule name them; what was never made cannot be asked for.
+- Items go by number, as steps of a schedule name them; what its maker has not been told of cannot be asked for.
 - A browser holds one cookie a key: the last that it was given.
 """
 
@@ -110,7 +110,7 @@ class ItemUsers:
     def redeem(self, name: str, number: float, request: float, right: float = 1) -> None:
         """Consume an item at a node, as one of some devices, with the right secret or a wrong one."""
         node, life = self._world.processes[name], self._items.lives.get(int(number))
-        if not node.active or life is None:
+        if not node.active or life is None or not life.told:
             return
         form, said, holder = life.form, f"{life.number}/{request:g}".encode(), f"device{request:g}"
         secret = (life.secret if right else WRONG) if form.locked else None
@@ -134,7 +134,7 @@ class ItemUsers:
     def revoke(self, name: str, number: float) -> None:
         """Void an item; a code goes by its user."""
         node, life = self._world.processes[name], self._items.lives.get(int(number))
-        if not node.active or life is None:
+        if not node.active or life is None or not life.told:
             return
         self._items.ending(life)
         by = {"user": life.user} if life.form.sole else {"id": life.id}

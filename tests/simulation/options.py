@@ -29,8 +29,8 @@ STAND_IN_SHARE = 0.6
 FILTER_SHARE = 0.6
 """Of the others: a proxy that another site serves brings its whole table along, whatever is filtered."""
 
-ITEM_EVERY_S = (0.0, 0.0, 0.0, 25.0, 10.0, 4.0)
-COOKIE_EVERY_S = (0.0, 0.0, 20.0, 6.0)
+ITEM_EVERY_S = (0.0, 0.0, 0.0, 40.0, 20.0, 7.0)
+COOKIE_EVERY_S = (0.0, 0.0, 20.0, 10.0)
 """Half of the runs have codes and challenges, half have cookies."""
 
 PROXY_CLOCKS_MS = (0, 250, 2_000, 3_600_000)

@@ -15,7 +15,7 @@ QUICK = {
     "nobody_yields": "split",
     "never_unsure": "stale",
     "no_tombstone": "lost",
-    "look_ups_stay_quiet": "unequal",
+    "look_ups_stay_quiet": "unequal ghost",
     "idle_from_login": "early",
     "nothing_crosses": "unequal",
     "outs_are_not_taken_in": "unequal",

@@ -19,7 +19,7 @@ FOUND = {
     "lost_is_acknowledged": (313, "false"),
     "suspend_makes_younger": (213, "ghost"),
     "quiet_again_after_its_end": (90, "ghost"),
-    "asked_of_the_next_master_too": (79, "lost"),
+    "asked_of_the_next_master_too": (101, "lost"),
 }
 """By the name on the switchboard: a seed that finds it, and the promise that breaks."""
 
