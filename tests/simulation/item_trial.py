@@ -33,7 +33,7 @@ class ItemTrial:
 
     def stages(self) -> Iterator[tuple[Callable[[], None], Callable[[], bool]]]:
         """What is done, one after the other, and what must come of it before the next."""
-        yield self._make, lambda: all(life.stored for life in self._lives)
+        yield self._make, lambda: all(life.told and life.stored for life in self._lives)
         yield lambda: self._ask(FIRST), lambda: self._told("had", FIRST)
         yield lambda: self._ask(SECOND), lambda: self._told("refused", SECOND)
 
