@@ -92,15 +92,13 @@ class ProxyProcess(Process):
         """Log a user in. The process must be active, here and below."""
         self.client.notice_pause(self.now())
         session = self.client.service.login(key, user, None, None, None, self.now())
-        self.step(on.Changed())
-        self.settle()
+        self.changed()
         return session
 
     def logout(self, key: str | None, user: str | None) -> Ended:
         self.client.notice_pause(self.now())
         ended = self.client.service.logout(key, user, self.now())
-        self.step(on.Changed())
-        self.settle()
+        self.changed()
         return ended
 
     def lookup(self, key: str, *, touch: bool) -> Session | None:
@@ -115,7 +113,6 @@ class ProxyProcess(Process):
         session = self.client.cache.lookup(key, self.now(), touch=touch)
         if touch:
             self.step(on.Changed())
-        self.settle()
         return session
 
     def reached(self, what: Session | Ended) -> Level:
@@ -137,13 +134,17 @@ class ProxyProcess(Process):
             session = self.client.service.honour(brought, key, self.now())
         except NotHonoured:
             session = None
-        self.step(on.Changed())
-        self.settle()
+        self.changed()
         return session
 
     def changed(self) -> None:
         """What was done in the copy may leave."""
         self.step(on.Changed())
+        self.settle()
+
+    def resync(self) -> None:
+        """As `proxyagent send-sync-to-agent`."""
+        self.step(on.ResyncAsked())
         self.settle()
 
     # -- items ---------------------------------------------------------------------------------------------------
@@ -172,11 +173,6 @@ class ProxyProcess(Process):
             if verdict is not None:
                 items = codec.decode_changes(verdict.payload).items if verdict.payload else ()
                 self._asked.pop(number)(Ruling(verdict.ruling), items, by)
-
-    def resync(self) -> None:
-        """As `proxyagent send-sync-to-agent`."""
-        self.step(on.ResyncAsked())
-        self.settle()
 
     # -- the machine ---------------------------------------------------------------------------------------------
 
