@@ -113,6 +113,7 @@ class ProxyProcess(Process):
         session = self.client.cache.lookup(key, self.now(), touch=touch)
         if touch:
             self.step(on.Changed())
+        self.settle()
         return session
 
     def reached(self, what: Session | Ended) -> Level:
