@@ -240,8 +240,9 @@ class Run:
             self._try_items(within_s)
 
     def _try_items(self, within_s: float) -> None:
-        """What is made is granted, once."""
+        """What is made is granted, once; after all has been told, for a clogged link is slow for a while after it."""
         loop = self.world.loop
+        self._wait(self.verdict.told, TOLD_WITHIN_S * max(1.0, self.options.scale / 2), "unequal")
         for act, met in ItemTrial(self.world).stages():
             act()
             self._wait(met, PATIENCE_S, "refused")
