@@ -129,6 +129,7 @@ async def test_what_waits_at_the_end_is_still_written(tmp_path: Path, nursery: t
     """Leaving writes what was put just before, and reports it."""
     memory = Memory()
     async with memory.opened(nursery, tmp_path) as store:
+        assert store.loaded_fraction == 1.0, "of nothing all is loaded"
         memory.add(store, b"last words")
     assert memory.stored == [1]
     assert await content(tmp_path) == {b"last words"}

@@ -212,6 +212,20 @@ def test_reading_ends_where_nothing_behind_can_be_read(tmp_path: Path, monkeypat
     file.close()
 
 
+def test_what_lies_behind_a_row_can_be_read_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked of the file; an error of SQLite means not."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert file._readable_behind(5)
+
+    def fail(statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        raise sqlite3.DatabaseError("malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "_execute", fail)
+        assert not file._readable_behind(5)
+    file.close()
+
+
 def damaged_at(path: Path, offset: int, length: int) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
