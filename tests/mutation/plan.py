@@ -10,6 +10,7 @@ TABLE = (
     "tests/protocol/test_merging.py",
     "tests/protocol/test_barriers.py",
     "tests/protocol/test_table.py",
+    "tests/protocol/test_items.py",
     "tests/protocol/test_selection.py",
     "tests/protocol/test_disclosure.py",
     "tests/protocol/test_acts.py",

@@ -172,6 +172,8 @@ def test_a_table_without_items_has_the_root_that_it_always_had() -> None:
     before = table.root(NOW_MS // MINUTE_MS)
     table.merge(Changes(items=(item(),)), NOW_MS)
     during = table.root(NOW_MS // MINUTE_MS)
+    table.sweep(NOW_MS + 120_000, 16)
+    assert len(table.items) == 1, "it is kept for as long as others may ask about it"
     end_ms = NOW_MS + 120_000 + 5 * MINUTE_MS
     table.sweep(end_ms, 16)
 
