@@ -154,6 +154,12 @@ def test_a_new_key_makes_new_hashes() -> None:
     items.rekey(b"x" * 32)
 
     assert items.checksum(NOW_MS) == filled(item("a"), key=b"x" * 32).checksum(NOW_MS)
+    table, other = Table(digest_key=KEY), Table(digest_key=b"x" * 32)
+    for each in (table, other):
+        each.merge(Changes(items=(item(),)), NOW_MS)
+    table.root(NOW_MS // MINUTE_MS)
+    table.rekey(b"x" * 32)
+    assert table.root(NOW_MS // MINUTE_MS) == other.root(NOW_MS // MINUTE_MS)
 
 
 def test_times_can_be_moved_before_anybody_has_seen_them() -> None:
