@@ -10,6 +10,7 @@ Rules of this file:
 Source: docs/reference/protocol.md, P-60 to P-71; docs/decisions/0008; docs/explain/consistency.md.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -62,9 +63,10 @@ class ItemOracle:
         self.lives[life.number] = life
 
     def drawn(self, life: ItemLife, id: str, secret: str) -> None:
-        """One attempt to make it. An earlier one may have left an item, by clocks even a later one."""
+        """One attempt to make it. An earlier one may have left an item, by clocks even a later one: another item."""
         life.doubtful = life.doubtful or (life.form.sole and bool(life.id))
         life.id, life.secret = id, secret
+        life.stored, life.stored_s, life.ended = {}, math.inf, {}
         self._by_id[id] = life
 
     def made_here(self, life: ItemLife, proxy: ProxyProcess, serial: int) -> None:
