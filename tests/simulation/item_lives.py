@@ -78,6 +78,7 @@ class ItemLife:
     had: set[bytes] = attrs.field(factory=set)  # the requests that were told yes, and those that were told no
     refused: set[bytes] = attrs.field(factory=set)
     granted: dict[bytes, tuple[Process, int]] = attrs.field(factory=dict)  # by whom, in which of its generations
+    holders: dict[AgentProcess, int] = attrs.field(factory=dict)  # the disks with a claim that was granted
     exhausted: bool = False  # whether all knew of five wrong tries when all was calm
     settled: bytes = b""  # the request that had it when all was calm
 

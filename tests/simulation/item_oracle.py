@@ -195,8 +195,11 @@ class ItemOracle:
         self._checks["twice"] += 1
         where, again = (by, by.generation), request in life.granted
         others = {other: there for other, there in life.granted.items() if other != request}
+        remembered = life.remembered or (life.form.strict and kept(life.holders))
         life.granted.setdefault(request, where)
-        if not others or not (life.remembered or (life.form.strict and self._is_held_at_home(life))):
+        if not others:
+            life.holders |= disks_of([each for each in self.agents if self._holds(each, life, request)])
+        if not others or not remembered:
             return
         told = f"{by.name} grants {life} to {request!r}, and {sorted(others)} had it"
         if life.form.strict:
@@ -208,9 +211,10 @@ class ItemOracle:
         if life.settled and life.settled != request:
             raise Broken("twice", f"{told} when all was calm")
 
-    def _is_held_at_home(self, life: ItemLife) -> bool:
-        """Whether an agent of its site has had its disk all the time: one of the two that a second yes would take."""
-        return kept({agent: number for agent, number in life.disks.items() if agent.site == life.site})
+    def _holds(self, agent: AgentProcess, life: ItemLife, request: bytes) -> bool:
+        """Whether an agent of the item's site has a claim on its disk: as long as it has, nobody else is granted."""
+        item = _on_disk(agent, life) if agent.site == life.site else None
+        return item is not None and request in {claim.request for claim in item.claims}
 
     # -- what users are told -------------------------------------------------------------------------------------
 

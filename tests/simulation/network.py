@@ -83,6 +83,11 @@ class Network:
         for lane in list(way.lanes.values()):
             self._loop.after(way.dice.random() * min(silent_s, RETRANSMIT_S_MAX), self._release, lane)
 
+    @property
+    def flows_s(self) -> float:
+        """When the last clog lets go. What is under way then arrives then, healed or not, and all that follows it."""
+        return max((way.clogged_until_s for way in self._ways.values()), default=0.0)
+
     def heal_all(self) -> None:
         """No way fails any more."""
         self._traps.clear()

@@ -188,7 +188,9 @@ class Run:
         verdict, loop = self.verdict, self.world.loop
         slow = max(1.0, self.options.scale / 2)
         self._wait(self._awake, AWAKE_WITHIN_S, "split")
+        flows_s = self.world.network.flows_s
         self.world.heal()
+        loop.run_until(max(flows_s, loop.now_s))
         healed_s = loop.now_s
         while not self._right(healed_s + verdict.settled_within_s * slow):
             pass
@@ -240,9 +242,8 @@ class Run:
             self._try_items(within_s)
 
     def _try_items(self, within_s: float) -> None:
-        """What is made is granted, once; after all has been told, for a clogged link is slow for a while after it."""
+        """What is made is granted, once."""
         loop = self.world.loop
-        self._wait(self.verdict.told, TOLD_WITHIN_S * max(1.0, self.options.scale / 2), "unequal")
         for act, met in ItemTrial(self.world).stages():
             act()
             self._wait(met, PATIENCE_S, "refused")
