@@ -117,10 +117,7 @@ class Codes:
         timeout_s = within_s(question)
         with trio.move_on_after(timeout_s):
             while True:
-                wanted = draw()
-                answer = await self.server.ask_machine(
-                    partial(_asked, wanted)
-                )
+                answer = await self.server.ask_machine(partial(_asked, draw()))
                 if answer.ruling != Ruling.UNAVAILABLE:
                     return answer
                 await trio.sleep(RETRY_S)

@@ -160,8 +160,7 @@ class ItemOracle:
                 continue
             self._checks["stored"] += 1
             found = _on_disk(each, life)
-            there = () if found is None else {claim.request for claim in found.claims}
-            if found is None or not requests.issubset(there) or (item.fate > found.fate and not found.claims):
+            if found is None or not requests.issubset(_claimed(found)) or (item.fate > found.fate and not found.claims):
                 raise Broken("false", f"{agent.name} grants {life}, and {each.name}, which counted, has not stored it")
 
     def _decided(self, agent: AgentProcess, life: ItemLife, item: Item, disks: dict[AgentProcess, int]) -> None:
@@ -186,7 +185,8 @@ class ItemOracle:
                 continue
             proxy = agent.world.processes[witness.id]
             assert isinstance(proxy, ProxyProcess), "a witness is a proxy"
-            holding += proxy.incarnation != witness.incarnation or _claims(proxy.table, life, request)
+            held = _claimed(proxy.table.items.get(*life.name))
+            holding += proxy.incarnation != witness.incarnation or request in held
         if 2 * holding <= len(item.witnesses):
             raise Broken("quorum", f"{agent.name} grants {life}, of which {holding} witnesses hold the claim")
 
@@ -213,8 +213,7 @@ class ItemOracle:
 
     def _holds(self, agent: AgentProcess, life: ItemLife, request: bytes) -> bool:
         """Whether an agent of the item's site has a claim on its disk: as long as it has, nobody else is granted."""
-        item = _on_disk(agent, life) if agent.site == life.site else None
-        return item is not None and request in {claim.request for claim in item.claims}
+        return agent.site == life.site and request in _claimed(_on_disk(agent, life))
 
     # -- what users are told -------------------------------------------------------------------------------------
 
@@ -320,7 +319,7 @@ class ItemOracle:
         if life.form.strict and life.granted:
             self._checks["twice"] += 1
             (request,) = life.granted
-            if request not in {claim.request for claim in item.claims}:
+            if request not in _claimed(item):
                 raise Broken("twice", f"{name} does not know that {request!r} has {life}")
             if item.consumed is not None and item.consumed.request != request:
                 raise Broken("twice", f"{name} knows another than {request!r} who has {life}")
@@ -338,9 +337,9 @@ def _on_disk(agent: AgentProcess, life: ItemLife) -> Item | None:
     return agent.disk.facts.items.get(life.name)
 
 
-def _claims(table: Table, life: ItemLife, request: bytes) -> bool:
-    item = table.items.get(*life.name)
-    return item is not None and request in {claim.request for claim in item.claims}
+def _claimed(item: Item | None) -> set[bytes]:
+    """The requests of whose claims an item knows; none of an item that is not there."""
+    return set() if item is None else {claim.request for claim in item.claims}
 
 
 def _true_s(cluster_ms: int) -> float:
