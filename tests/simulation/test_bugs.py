@@ -10,12 +10,12 @@ QUICK = {
     "acknowledged_from_memory": "false",
     "acknowledged_without_the_slave": "false",
     "updates_not_stored": "false",
-    "slave_never_compares": "unequal false",
+    "slave_never_compares": "unequal",
     "stale_term": "term",
     "nobody_yields": "split",
     "never_unsure": "stale",
     "no_tombstone": "lost",
-    "look_ups_stay_quiet": "unequal ghost",
+    "look_ups_stay_quiet": "ghost",
     "idle_from_login": "early",
     "nothing_crosses": "unequal",
     "outs_are_not_taken_in": "unequal",
@@ -24,7 +24,7 @@ QUICK = {
     "claims_of_others_overlooked": "twice",
     "items_not_in_the_digest": "lost",
 }
-"""Bugs that are found soon, and the promise that each breaks, or one of two."""
+"""Bugs that are found soon, and the promise that each breaks."""
 
 
 def test_there_are_enough_bugs() -> None:
@@ -38,7 +38,7 @@ def test_the_bug_is_found(name: str) -> None:
     """Within some seeds a promise is broken, and it is the bug that breaks it."""
     catch = bugs.hunt(name, runs=12)
     assert catch.seed is not None, f"{name} was not found"
-    assert catch.text.partition(":")[0] in QUICK[name].split()
+    assert catch.text.startswith(QUICK[name])
 
 
 def test_the_switchboard_leaves_everything_as_it_was() -> None:
