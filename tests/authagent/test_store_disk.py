@@ -48,6 +48,13 @@ def stored(folder: Path, *payloads: bytes) -> None:
     file.close()
 
 
+def forge(folder: Path, name: str, value: str) -> None:
+    """Write a setting behind the store's back, with the checksum that it had."""
+    with sqlite3.connect(folder / MAIN) as database:
+        database.execute("UPDATE settings SET value = ? WHERE name = ?", (value, name))
+    database.close()
+
+
 def test_opening_tells_the_term(tmp_path: Path) -> None:
     """An ordinary file is opened for writing, with its term, and nothing is set aside."""
     stored(tmp_path, b"x")
@@ -140,9 +147,7 @@ def test_an_exchange_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pyte
 def test_a_file_with_broken_settings_is_set_aside_at_start(tmp_path: Path) -> None:
     """Settings that do not match their checksums cannot be trusted with whose file it is: set aside, start empty."""
     stored(tmp_path, b"x")
-    with sqlite3.connect(tmp_path / MAIN) as database:
-        database.execute("UPDATE settings SET value = 'lan9' WHERE name = 'site'")
-    database.close()
+    forge(tmp_path, "site", "lan9")
     disk, writer = disk_of(tmp_path), hands()
     assert disk.open(writer).error is None
     assert len(disk.take_set_aside()) == 1
@@ -231,9 +236,7 @@ def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, when: str) -
 def test_a_file_whose_term_is_damaged_is_read_and_replaced(tmp_path: Path) -> None:
     """Its rows are loaded all the same; it is not written to, and mending builds another beside it at once."""
     stored(tmp_path, b"x")
-    with sqlite3.connect(tmp_path / MAIN) as database:
-        database.execute("UPDATE settings SET value = '6' WHERE name = 'term'")
-    database.close()
+    forge(tmp_path, "term", "6")
     disk, writer = disk_of(tmp_path), hands()
     opened = disk.open(writer)
     assert isinstance(opened.error, Damaged) and (opened.term, writer.file) == (0, None)
