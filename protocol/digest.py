@@ -70,9 +70,12 @@ class Hashed(Protocol):
 
 
 class _Cut:
-    """The trie of one cut. `stale` names the nodes above the leaves that changed since they were hashed."""
+    """The trie of one cut. `stale` names the nodes above the leaves that changed since they were hashed.
 
-    __slots__ = ("contributions", "cut_ms", "leaves", "middle", "stale", "top")
+    `root` is the hash of `top` and of what `root_with` says of barriers and items.
+    """
+
+    __slots__ = ("contributions", "cut_ms", "leaves", "middle", "root", "root_with", "stale", "top")
 
     def __init__(self, cut_ms: int) -> None:
         self.cut_ms = cut_ms
@@ -81,6 +84,7 @@ class _Cut:
         self.middle = [b""] * FANOUT**2
         self.top = [b""] * FANOUT
         self.stale = set(range(FANOUT**2))
+        self.root = self.root_with = b""
 
     def copy(self, cut_ms: int) -> "_Cut":
         other = _Cut(cut_ms)
@@ -141,8 +145,10 @@ class Digest:
         """The hash of everything that counts at the cut."""
         cut = self._refreshed(cut_min)
         items = self._items.checksum(cut_min * MINUTE_MS)
-        tail = items.to_bytes(HASH_BYTES, "big") if items else b""
-        return self._node(b"".join(cut.top) + self.barriers_hash(cut_min) + tail)
+        rest = self.barriers_hash(cut_min) + (items.to_bytes(HASH_BYTES, "big") if items else b"")
+        if rest != cut.root_with:  # every heartbeat asks, and most often nothing has changed
+            cut.root, cut.root_with = self._node(b"".join(cut.top) + rest), rest
+        return cut.root
 
     def barriers_hash(self, cut_min: int) -> bytes:
         """The hash of the barriers that count at the cut."""
@@ -238,6 +244,7 @@ class Digest:
         for node in {node // FANOUT for node in cut.stale}:
             cut.top[node] = self._node(b"".join(cut.middle[node * FANOUT : (node + 1) * FANOUT]))
         cut.stale.clear()
+        cut.root_with = b""
 
     def _node(self, children: bytes) -> bytes:
         hasher = self._node_hash.copy()

@@ -76,7 +76,8 @@ class Agent:
     """One AuthAgent, without its sockets, files, clocks and dice.
 
     The caller merges what the store holds into `table`, then steps Started; performs the commands of each step in
-    order before the next step; and steps DeadlinePassed when `deadline` (monotonic seconds) has come.
+    order before the next step; and steps DeadlinePassed when `deadline` (monotonic seconds, as of the last step) has
+    come. It is None before Started and infinity after Exit.
     """
 
     def __init__(self, settings: Settings, table: Table, dice: Dice, secret_id: bytes) -> None:
@@ -104,20 +105,7 @@ class Agent:
         )
         self._doorway = Doorway(settings)
         self._tick_s: float | None = None
-
-    @property
-    def deadline(self) -> float | None:
-        """The monotonic time at which to step DeadlinePassed; None before Started, infinity after Exit."""
-        if self.duty.left:
-            return math.inf
-        return None if self._tick_s is None else min(self._due_s())
-
-    def _due_s(self) -> list[float]:
-        due_s = (
-            self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline,
-            self.redemptions.deadline, self.sites.deadline,
-        )  # fmt: skip
-        return [each for each in due_s if each is not None]
+        self.deadline: float | None = None
 
     def step(self, event: Event, now: Now) -> list[Command]:
         """Take in one event and return what is to be done, in order. Never blocks."""
@@ -177,9 +165,9 @@ class Agent:
     # -- around every event ---------------------------------------------------------------------------------------
 
     def _wake(self, now: Now) -> list[Command]:
-        if self._tick_s is None:
+        if self.deadline is None:
             return []
-        slept_s = self.punctuality.woke(min(self._due_s()), now)
+        slept_s = self.punctuality.woke(self.deadline, now)
         return self.duty.slept(slept_s, now) if slept_s else []
 
     def _finish(self, now: Now) -> list[Command]:
@@ -195,7 +183,18 @@ class Agent:
             commands += self.replication.flush()
         if self.duty.may_acknowledge:
             commands += self.service.acknowledge()
-        return commands + self.service.answer_stored()
+        commands += self.service.answer_stored()
+        self.deadline = self._next_s()
+        return commands
+
+    def _next_s(self) -> float | None:
+        if self.duty.left:
+            return math.inf
+        due_s = (
+            self._tick_s, self.election.deadline, self.replication.deadline, self.duty.deadline,
+            self.redemptions.deadline, self.sites.deadline,
+        )  # fmt: skip
+        return None if self._tick_s is None else min([each for each in due_s if each is not None])
 
     def _tick(self, now: Now) -> list[Command]:
         """Every heartbeat interval: who is silent, what is old, and a word to everybody."""

@@ -49,7 +49,11 @@ PAUSE_S = 1.0
 
 
 class Client:
-    """One ProxyAgent, without its sockets. Everything on it is called from one thread at a time."""
+    """One ProxyAgent, without its sockets. Everything on it is called from one thread at a time.
+
+    `deadline` is when to step DeadlinePassed, in monotonic seconds, as of the last step; infinity before Started and
+    after StopAsked.
+    """
 
     def __init__(self, settings: Settings, dice: Dice, now: Now) -> None:
         self.settings = settings
@@ -78,14 +82,6 @@ class Client:
         self._wake(now)
 
     # -- the door --------------------------------------------------------------------------------------------------
-
-    @property
-    def deadline(self) -> float:
-        """When to be woken, in monotonic seconds; infinity before Started and after StopAsked."""
-        if not self._started or self._stopped:
-            return math.inf
-        due_s = (self._upkeep_due_s, self._failover.due_s, *(talk.deadline for talk in self._talks()))
-        return min(each for each in due_s if each is not None)
 
     def step(self, event: events.Event, now: Now) -> Commands:
         """Take in one event; returns what to do, in order."""
@@ -345,8 +341,15 @@ class Client:
 
     def _wake(self, now: Now) -> None:
         """This process runs; if it has not run again a second after its deadline, it stood still."""
+        self.deadline = self._next_s()
         sleep_s = min(max(0.0, self.deadline - now.monotonic_s), UPKEEP_S) if self._started else math.inf
         self._pause_after_ms = 1 << 62 if sleep_s == math.inf else now.boot_ms + int((sleep_s + PAUSE_S) * 1000)
+
+    def _next_s(self) -> float:
+        if not self._started or self._stopped:
+            return math.inf
+        due_s = min([self._upkeep_due_s, *(talk.deadline for talk in self._talks())])
+        return due_s if self._failover.due_s is None else min(due_s, self._failover.due_s)
 
     # -- wishes ----------------------------------------------------------------------------------------------------
 

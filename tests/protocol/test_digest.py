@@ -4,7 +4,9 @@ from collections import defaultdict
 
 import pytest
 
+from protocol.changes import Barrier, Changes
 from protocol.digest import CUTS_KEPT, FANOUT, MINUTE_MS
+from protocol.item import Item
 from protocol.session import Origin, State
 from protocol.table import Table
 from tests.protocol.build import HOUR_MS, NOW_MS, ORIGIN, all_logged_in, ended, logged_in, login, new_table, touched
@@ -31,6 +33,19 @@ def test_activity_is_not_in_the_digest_and_states_are() -> None:
         table.merge(ended(1, login(), state=state), NOW_MS)
         roots.append(table.root(CUT_MIN))
     assert len(set(roots)) == 4
+
+
+def test_a_barrier_and_an_item_change_a_root_that_was_asked_for() -> None:
+    """Neither is in the trie; the root has both, whatever it was a moment ago."""
+    table, item = new_table(), Item("image", "i1", "alice", "lan1", NOW_MS, NOW_MS + HOUR_MS)
+    roots = [table.root(CUT_MIN)]
+    for changes in (Changes(barriers=(Barrier("alice", NOW_MS),)), Changes(items=(item,))):
+        table.merge(changes, NOW_MS)
+        roots.append(table.root(CUT_MIN))
+    assert len(set(roots)) == 3
+    both = new_table()
+    both.merge(Changes(barriers=(Barrier("alice", NOW_MS),), items=(item,)), NOW_MS)
+    assert both.root(CUT_MIN) == roots[-1]
 
 
 def test_the_path_from_the_root_leads_to_what_differs() -> None:

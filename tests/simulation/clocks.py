@@ -29,9 +29,13 @@ class Clock:
 
     def now(self, true_s: float) -> Now:
         """One reading of all clocks."""
-        monotonic_s = self._monotonic_s + (true_s - self._as_of_s) * self.rate
+        monotonic_s = self.monotonic_s(true_s)
         wall_ms = EPOCH_MS + int(true_s * 1000) + self.error_ms(true_s)
         return Now(monotonic_s, self.boot_ahead_ms + int(monotonic_s * 1000), wall_ms)
+
+    def monotonic_s(self, true_s: float) -> float:
+        """The reading of the monotonic clock alone."""
+        return self._monotonic_s + (true_s - self._as_of_s) * self.rate
 
     def error_ms(self, true_s: float) -> int:
         """How far the time of day is ahead of true time."""
@@ -46,7 +50,7 @@ class Clock:
 
     def run_at(self, rate: float, true_s: float) -> None:
         """Another rate from now on."""
-        self._monotonic_s, self._as_of_s = self._monotonic_s + (true_s - self._as_of_s) * self.rate, true_s
+        self._monotonic_s, self._as_of_s = self.monotonic_s(true_s), true_s
         self.rate = rate
 
     def slept(self, seconds: float) -> None:

@@ -193,8 +193,9 @@ class Process:
         """Wake the machine if its deadline is here."""
         if not self.active:
             return
-        if self.wakes_s <= self.now().monotonic_s:
+        now_s = self.clock.monotonic_s(self.loop.now_s)
+        if self.wakes_s <= now_s:
             self.woken()
-            self._idle_alarms = self._idle_alarms + 1 if self.wakes_s <= self.now().monotonic_s else 0
+            self._idle_alarms = self._idle_alarms + 1 if self.wakes_s <= now_s else 0
             assert self._idle_alarms < ALARMS_IDLE_MAX, f"{self.name} is busy: its deadline stays where it was"
         self.settle()
