@@ -30,11 +30,11 @@ _SECTION = """\
 ## Real faults, side by side
 
 Written by `make campaign JSON=docs/reliability/real-faults.json`; do not edit. Real processes, each node in a network
-namespace of its own, on one machine. Every contender was given the same script: three proxies log in and out at
-{rate} logins a second together, as far as the machine and the contender let them; servers and proxies are killed with
--9 (disks stay) and stopped, links fall silent, are reset, lose, delay and throttle packets, servers are cut off from
-everybody, disks fill up, clocks jump; first one at a time, then {at_once} at once; then all is mended, and what every
-proxy shows is compared with what was acknowledged. One round lasts two minutes and starts empty.
+namespace of its own, on one machine. Every contender was given the same script: three proxies log in and out, as many
+logins a second together as the table says, as far as the machine and the contender let them; servers and proxies are
+killed with -9 (disks stay) and stopped, links fall silent, are reset, lose, delay and throttle packets, servers are cut
+off from everybody, disks fill up, clocks jump; first one at a time, then {at_once} at once; then all is mended, and
+what every proxy shows is compared with what was acknowledged. One round lasts two minutes and starts empty.
 
 {remark}
 
@@ -71,6 +71,7 @@ the processes are real, so the outcome is not the same.
 """
 
 _COLUMNS: tuple[tuple[str, str], ...] = (
+    ("logins asked for a second", "rate"),
     ("faults", "faults"),
     ("logins acknowledged", "logins"),
     ("logouts acknowledged", "logouts"),
@@ -163,7 +164,6 @@ def markdown(kept: Mapping[str, Any]) -> str:
         pair_back=sum(each["back"] + each["resurrected"] for each in pair),
         begin=BEGIN,
         end=END,
-        rate=f"{max(each['rate'] for each in results):,.0f}",
         at_once=AT_ONCE,
         table=_table(["", *(_titled(each) for each in results)], _rows(results)),
         contenders="\n".join(dict.fromkeys(f"- **{each['contender']}**: {each['about']}." for each in results)),
@@ -188,7 +188,7 @@ def _fault_rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _amount(value: float | None, field: str) -> str:
     if value is None:
         return "-"
-    return f"{value:.2f} s" if field.endswith("_s") else f"{value:,}"
+    return f"{value:.2f} s" if field.endswith("_s") else f"{value:,.10g}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
