@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [file for file in options.files if file not in PLAN]
     if unknown:
         parser.error(f"not in tests/mutation/plan.py: {', '.join(unknown)}")
+    runner.keep_mounts_private()
     runner.warm_up()
     codes = [mutate(ROOT, file, PLAN[file], LIST, only=options.only) for file in options.files or PLAN]
     return max(codes)

@@ -6,10 +6,12 @@ Rules of this file:
   mutated module in the place of the right one, runs the chosen tests and stops at the first that fails.
 - A child that hangs, or takes more memory than it should, counts as having noticed. It is a session of its own, and
   ends with all that it started. Time that it waits for a processor does not count: a busy machine is no hang.
+- What a child has mounted when it is ended is seen by nobody else, and gone with the campaign.
 - Hypothesis draws the same examples for every mutant, and does not shrink what fails.
 """
 
 import atexit
+import ctypes
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -18,6 +20,7 @@ import resource
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -57,6 +60,9 @@ LOOK_S = 0.5
 """How often the time of a child is looked at."""
 
 PROFILE = "mutants"
+
+CLONE_NEWNS = 0x20000
+"""unshare(2): a mount namespace of one's own."""
 
 
 @attrs.frozen
@@ -107,6 +113,19 @@ def warm_up() -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     os.environ["HYPOTHESIS_PROFILE"] = PROFILE
+
+
+def keep_mounts_private() -> None:
+    """From now on what this process and its children mount is theirs alone; only root can, and only root mounts.
+
+    Raises OSError where the kernel forbids it.
+    """
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "no mount namespace for the mutants")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 def run(root: Path, source: Path, code: CodeType | None, tests: Sequence[str], timeout_s: float) -> Outcome:
