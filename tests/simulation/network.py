@@ -246,9 +246,10 @@ class Network:
         wire = self._wires.get(number)
         return wire.other(process) if wire is not None and process in wire.open else None
 
-    def linked(self, a: Process, b: Process) -> bool:
-        """Whether a link between two processes is open at both ends."""
-        return any(len(wire.open) == 2 for wire in self._between(a, b))
+    @property
+    def half_open(self) -> bool:
+        """Whether some link is open at one end only, which does not know yet, or hears of it right now."""
+        return any(len(wire.open) == 1 for wire in self._wires.values())
 
     def _wires_of(self, process: Process) -> list[Wire]:
         return [wire for wire in list(self._wires.values()) if process in wire.open]
