@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-- Settled: each site has one master, its partner follows and counts, every proxy is served, and at home, and nobody
-  takes a link for open that is not. Then equal, within the seconds of promise 4. Then each login is looked at, in every
-  table, and each key at every proxy.
+- Settled: each site has one master, its partner follows and counts, every proxy is served, and at home. Then equal,
+  within the seconds of promise 4, and told: activity, of which digests say nothing, has got through too. Then each login
+  is looked at, in every table, and each key at every proxy.
 - Sites that do not share every user have equal tables each, and equal selections; a session that is not shared is alive
   in no table of another site, and its end is in all.
 - Seconds are those of DESIGN section 9 at the default heartbeat of 200 ms, and in proportion at slower ones.
@@ -77,7 +77,9 @@ class Verdict:
         return True
 
     def told(self) -> bool:
-        """Nobody has anything left to tell."""
+        """Nobody has anything left to tell, nor takes a link for open that is not."""
+        if self._oracle.sites[0].agents[0].world.network.half_open:
+            return False
         return not any(proxy.client.outbox.events for site in self._oracle.sites for proxy in site.proxies)
 
     def picture(self, now_s: float) -> str:
@@ -203,8 +205,6 @@ def _over(life: Life) -> bool:
 
 
 def _settled(site: Site) -> bool:
-    if site.agents[0].world.network.half_open:
-        return False
     names = {agent.site for agent in site.agents}
     masters = [agent for agent in site.agents if agent.role == Role.MASTER]
     if len(masters) != len(names) or {master.site for master in masters} != names:
