@@ -74,6 +74,7 @@ class AgentProcess(Process):
         self.leaving = False
         self._asked: dict[int, Answer] = {}  # who waits for the answer to each question about an item
         self._questions = FIRST_QUESTION
+        self._decides: Process = self  # whose word an answer is: a slave hands on what its master decides
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +166,9 @@ class AgentProcess(Process):
     def arrived(self, wire: Wire, messages: tuple[Message, ...]) -> None:
         if wire.other(self) is self.partner:
             self.world.oracle.met(self, messages)
+        self._decides = self if self.role == Role.MASTER else wire.other(self)
         self.step(on.MessagesReceived(wire.number, messages))
+        self._decides = self
 
     def ended(self, wire: Wire, end: End, by_peer: bool) -> None:
         self.step(on.LinkClosed(wire.number, end.code, end.text, by_peer))
@@ -230,7 +233,7 @@ class AgentProcess(Process):
         answer = self._asked.pop(answered.request, None)
         if answer is not None:
             items = codec.decode_changes(answered.body).items if answered.body else ()
-            answer(Ruling(answered.ruling), items, self)
+            answer(Ruling(answered.ruling), items, self._decides)
 
     def _exit(self) -> None:
         self.disk.close()

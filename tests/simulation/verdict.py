@@ -3,8 +3,8 @@
 Rules of this file:
 
 - Settled: each site has one master, its partner follows and counts, every proxy is served, and at home. Then equal,
-  within the seconds of promise 4, and told: activity, of which digests say nothing, has got through too. Then each login
-  is looked at, in every table, and each key at every proxy.
+  within the seconds of promise 4, and told: activity, of which digests say nothing, has got through too. Then each
+  login is looked at, in every table, and each key at every proxy.
 - Sites that do not share every user have equal tables each, and equal selections; a session that is not shared is alive
   in no table of another site, and its end is in all.
 - Seconds are those of DESIGN section 9 at the default heartbeat of 200 ms, and in proportion at slower ones.
