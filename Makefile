@@ -23,7 +23,7 @@ check: .venv/ready  ## lint, types and import contracts (half a minute)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-simulate: .venv/ready  ## RUNS=1900 of 300 simulated seconds, 100 more of several sites, every seeded bug (a quarter of an hour)
+simulate: .venv/ready  ## RUNS=1900 of 300 simulated seconds, 100 more of several sites, every seeded bug (ten minutes)
 	@$(BIN)/python -m tests.simulation run --runs $(or $(RUNS),1900)
 	@$(BIN)/python -m tests.simulation run --runs 100 --first-seed 10000000
 	@$(BIN)/python -m tests.simulation bugs

@@ -341,15 +341,11 @@ class Client:
 
     def _wake(self, now: Now) -> None:
         """This process runs; if it has not run again a second after its deadline, it stood still."""
-        self.deadline = self._next_s()
+        due_s = [self._upkeep_due_s, self._failover.due_s, *[talk.deadline for talk in self._talks()]]
+        resting = not self._started or self._stopped
+        self.deadline = math.inf if resting else min([each for each in due_s if each is not None])
         sleep_s = min(max(0.0, self.deadline - now.monotonic_s), UPKEEP_S) if self._started else math.inf
         self._pause_after_ms = 1 << 62 if sleep_s == math.inf else now.boot_ms + int((sleep_s + PAUSE_S) * 1000)
-
-    def _next_s(self) -> float:
-        if not self._started or self._stopped:
-            return math.inf
-        due_s = min([self._upkeep_due_s, *(talk.deadline for talk in self._talks())])
-        return due_s if self._failover.due_s is None else min(due_s, self._failover.due_s)
 
     # -- wishes ----------------------------------------------------------------------------------------------------
 
