@@ -31,7 +31,7 @@ simulate: .venv/ready  ## RUNS=1900 of 300 simulated seconds, 100 more of severa
 fuzz: .venv/ready  ## a million hostile inputs; more: .venv/bin/python -m tests.fuzz --inputs N --seed S
 	@$(BIN)/python -m tests.fuzz
 
-mutants: .venv/ready  ## mutation testing of merge, table, election and store (an hour or two)
+mutants: .venv/ready  ## mutation testing of merge, table, election and store (an hour)
 	@$(BIN)/python -m tests.mutation
 
 bench: .venv/ready  ## measure the budgets beside Redis, Sentinel and HAProxy (some minutes)

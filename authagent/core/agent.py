@@ -33,6 +33,7 @@ from authagent.core.resync import ComparisonMessage, Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
 from authagent.core.sites import Sites
+from authagent.core.timekeeping import Timekeeping
 from protocol import acts, codec
 from protocol.errors import Code, RemoteProtocolError
 from protocol.liveness import Punctuality
@@ -98,7 +99,7 @@ class Agent:
         )
         self.duty = Duty(
             settings, table, dice, self.peers, self.election, self.replication, self.resync, self.service,
-            self.pulse, clock, handover, self.sites,
+            self.pulse, Timekeeping(settings, clock), handover, self.sites,
         )  # fmt: skip
         self.redemptions = Redemptions(
             settings, table, self.peers, self.election, self.replication, self.resync, self.service

@@ -25,9 +25,10 @@ from authagent.core.resync import Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
 from authagent.core.sites import Sites
+from authagent.core.timekeeping import Timekeeping
 from protocol.errors import Code
 from protocol.messages import Acknowledgement, Follow, Following, Heartbeat, Role
-from protocol.stamp import ClusterClock, Now
+from protocol.stamp import Now
 from protocol.table import Table
 
 REFUSALS = {
@@ -61,7 +62,7 @@ class Duty:
     resync: Resync
     service: Service
     pulse: Pulse
-    clock: ClusterClock
+    time: Timekeeping
     handover: Handover
     sites: Sites
     unsure_until_s: float | None = None
@@ -81,16 +82,15 @@ class Duty:
 
     def now_ms(self, now: Now) -> int:
         """Cluster time."""
-        return self.clock.now_ms(now)
+        return self.time.clock.now_ms(now)
 
     def keep_time(self, now: Now) -> int:
         """At each tick: the master's clock leads, a slave's follows; returns cluster time."""
-        lead = self.lead
         if self.election.role == Role.MASTER:
-            self.clock.lead(now)
-        elif lead is not None and lead.offsets.best is not None:
-            self.clock.follow(lead.offsets.best, now)
-        return self.clock.now_ms(now)
+            self.time.lead(now)
+        elif self.lead is not None:
+            self.time.follow(self.lead, now)
+        return self.now_ms(now)
 
     def slept(self, slept_s: float, now: Now) -> list[Command]:
         """The process stood still: the partner may serve by now, so ask before serving."""
@@ -200,7 +200,7 @@ class Duty:
         peer.heard(message, now)
         if not peer.is_partner:
             self.pulse.judge_follower(peer, message, now)
-            return []
+            return self.time.heard(peer, message, now)
         if abs(peer.wall_offset_ms) > self.settings.max_clock_offset_ms:
             return self._clock(peer, now)
         if message.unsure and message.role == Role.STARTING:
@@ -228,8 +228,8 @@ class Duty:
 
     def _clock(self, peer: Peer, now: Now) -> list[Command]:
         """Wall clocks too far apart: who serves refuses; of two that do not, the lower id."""
-        theirs = peer.role
-        ours_refuses = self.election.role == Role.MASTER or (theirs != Role.MASTER and self.election.lower)
+        serves = peer.role == Role.MASTER
+        ours_refuses = self.election.role == Role.MASTER or (not serves and self.election.lower)
         if not ours_refuses:
             return []
         apart_s = peer.wall_offset_ms / 1000
@@ -239,7 +239,6 @@ class Duty:
             self._alarmed = "clock"
             commands.append(do.Log("partner.clock", "alarm", {"partner": peer.id, "ahead_s": round(apart_s, 1)}))
         self.dismiss(peer)
-        serves = theirs == Role.MASTER
         verdict = self.election.partner_lost(now.monotonic_s, proven_dead=not serves, farewell=False)
         commands += self._act(verdict, now)
         return commands + (self._promote(now) if self.election.role != Role.MASTER else [])
@@ -255,6 +254,7 @@ class Duty:
             return [do.Close(peer.link, Code.BUSY, "not sure yet who serves: try again")]
         if peer.is_remote:
             return self.sites.follow(peer, message, now)
+        self.time.followed(peer)
         log = self.replication.log
         commands = self.replication.flush()
         replay = log.holds(message.log_id, message.sequence)
@@ -272,7 +272,7 @@ class Duty:
         self.replication.begin(message.log_id, message.sequence)
         if self.election.role == Role.MASTER and not self.election.loses:
             return []
-        return self.resync.open(peer, self.clock.now_ms(now))
+        return self.resync.open(peer, self.now_ms(now))
 
     def compared(self, peer: Peer, now: Now) -> list[Command]:
         """A comparison is over."""
@@ -324,7 +324,7 @@ class Duty:
             return []
         self.election.promoted(now.monotonic_s)
         self.replication.lead_off(self.dice.getrandbits(63) | 1)
-        self.clock.lead(now)
+        self.time.lead(now)
         self.sites.promoted(now)
         term = self.election.term
         return [

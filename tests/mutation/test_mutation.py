@@ -84,7 +84,7 @@ def test_a_planted_gap_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """The one mutant that survives makes the tool fail, unless it is listed with a reason."""
     listed = tmp_path / "survivors.txt"
     listed.write_text("# none\n")
-    assert mutate(ROOT, PLANTED, TESTS, listed) == 1
+    assert mutate(ROOT, PLANTED, TESTS, listed, jobs=2) == 1
     assert f"not explained in survivors.txt: {GAP}" in capsys.readouterr().out
     listed.write_text(f"{PLANTED} | {GAP} | planted\n")
     assert mutate(ROOT, PLANTED, TESTS, listed) == 0

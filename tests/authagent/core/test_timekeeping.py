@@ -1,0 +1,77 @@
+"""Whose time an agent keeps. Whole sites with wrong clocks are in tests/scenarios/test_clocks.py."""
+
+import attrs
+import pytest
+
+from authagent.core import commands as do
+from authagent.core.timekeeping import Timekeeping
+from protocol import limits
+from protocol.stamp import ClusterClock
+from tests.authagent.core.machine import NOW_MS, PAIRED, heartbeat, make_peer, now
+
+DAY_MS = 86_400_000
+
+
+def _kept(at_ms: int | None) -> dict[str, int | None]:
+    return {"cluster_ms": at_ms}
+
+
+@pytest.fixture
+def time() -> Timekeeping:
+    """Of a master that has just led by its own wall clock."""
+    made = Timekeeping(PAIRED, ClusterClock())
+    made.lead(now())
+    return made
+
+
+def test_the_time_that_a_proxy_has_kept_is_taken_with_an_alarm(time: Timekeeping) -> None:
+    """At the first word, either way; the operator is told by how much the own clock must be wrong."""
+    for at_ms in (NOW_MS - DAY_MS, NOW_MS + DAY_MS):
+        (alarm,) = time.heard(make_peer(1), heartbeat(**_kept(at_ms)), now())
+        assert time.clock.now_ms(now()) == at_ms
+        assert isinstance(alarm, do.Log) and (alarm.event, alarm.grade) == ("clock.taken", "alarm")
+    assert alarm.keys == {"peer": "p1", "ahead_s": 2 * DAY_MS / 1000}
+
+
+@pytest.mark.parametrize("at_ms", [None, NOW_MS + limits.MAX_CLOCK_OFFSET_MS, NOW_MS - limits.MAX_CLOCK_OFFSET_MS])
+def test_a_time_that_is_near_enough_changes_nothing(time: Timekeeping, at_ms: int | None) -> None:
+    """Nor does a proxy that keeps none: it will follow ours."""
+    assert time.heard(make_peer(1), heartbeat(**_kept(at_ms)), now()) == []
+    assert time.clock.now_ms(now()) == NOW_MS
+
+
+def test_only_a_proxy_of_this_site_is_believed_and_only_before_one_follows(time: Timekeeping) -> None:
+    """A guest keeps the time of its own site; whoever comes after a follower is refused by itself."""
+    far = heartbeat(**_kept(NOW_MS + DAY_MS))
+    guest = attrs.evolve(make_peer(2), away=True)
+    assert time.heard(guest, far, now()) == []
+    assert time.heard(make_peer(3, "2", "agent"), far, now()) == []
+    time.followed(guest)
+    assert time.heard(make_peer(1), far, now()) != []
+    time.followed(make_peer(1))
+    assert time.heard(make_peer(1), heartbeat(**_kept(NOW_MS)), now()) == []
+    assert time.clock.now_ms(now()) == NOW_MS + DAY_MS
+
+
+def test_a_promoted_slave_goes_on_with_its_masters_time() -> None:
+    """It was not alone with it: its first proxy is refused if that keeps another, and steps nothing."""
+    slave, lead = Timekeeping(PAIRED, ClusterClock()), make_peer(9, "2", "agent")
+    slave.follow(lead, now())
+    assert not slave.clock.is_set
+    lead.heard(heartbeat(cluster_ms=NOW_MS + DAY_MS, echo_ms=now().boot_ms), now())
+    slave.follow(lead, now())
+    assert slave.clock.now_ms(now()) == NOW_MS + DAY_MS
+    slave.lead(now())
+    assert slave.heard(make_peer(1), heartbeat(**_kept(NOW_MS)), now()) == []
+
+
+@pytest.mark.parametrize(("apart_ms", "steps"), [(2_000, False), (2_001, True), (-2_001, True)])
+def test_a_slave_far_away_takes_its_masters_time_at_once(apart_ms: int, steps: bool) -> None:
+    """Nearer than that it is pulled by 5 ms a second, as everybody is."""
+    slave = Timekeeping(PAIRED, ClusterClock())
+    slave.lead(now())
+    lead = make_peer(9, "2", "agent")
+    lead.heard(heartbeat(cluster_ms=NOW_MS + apart_ms, echo_ms=now().boot_ms), now())
+    slave.follow(lead, now())
+
+    assert slave.clock.now_ms(now()) == NOW_MS + (apart_ms if steps else 0)
