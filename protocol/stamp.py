@@ -3,7 +3,8 @@
 Rules of this file:
 
 - Nobody here reads a clock; each call is handed one `Now`.
-- A cluster clock that is set never steps and never goes back: it slews by at most 5 ms for each second that passes.
+- A cluster clock that is set never steps and never goes back, unless its owner says so (`accept`): it slews by at most
+  5 ms for each second that passes.
 - Offsets are taken against `boot_ms`, the one clock of this machine that counts suspend and never jumps.
 
 Theory. Cluster time is `boot_ms + offset`. A master pulls the offset towards its own wall clock, a follower towards
@@ -124,7 +125,8 @@ class ClusterClock:
     def accept(self, sample: Offset, now: Now) -> int:
         """Take over a master's cluster time at once, backwards too, and return the shift in milliseconds.
 
-        Only for the first sample and for an operator who asked for it by hand. The sample must have cluster time.
+        Only for the first sample, for an operator who asked for it by hand, and for a time that nobody relies on
+        (authagent/core/timekeeping.py). The sample must have cluster time.
         """
         assert sample.cluster_ms is not None, "a sample without cluster time sets no clock"
         self._advance(now)

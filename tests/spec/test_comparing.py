@@ -228,6 +228,16 @@ def test_the_first_sample_sets_a_clock_and_later_ones_do_not_step_it() -> None:
     assert clock.now_ms(now(1.0)) == NOW_MS + 90_000 + 995
 
 
+def test_a_time_that_nobody_follows_gives_way() -> None:
+    """[P-54] A lone master takes over the time that its first proxy has kept, if it is far away, until one follows."""
+    alone = LoneAgent()
+    day_ms = 86_400_000
+    for link, kept_ms, then_ms in ((1, NOW_MS + day_ms, NOW_MS + day_ms), (2, NOW_MS, NOW_MS + day_ms)):
+        alone.open(link, f"p{link}")
+        alone.hear(link, heartbeat(Role.PROXY, cluster_ms=kept_ms), Follow(0, 0))
+        assert alone.agent.duty.now_ms(now(alone.at_s)) == then_ms
+
+
 @pytest.mark.parametrize(("trip_ms", "counts"), [(0, True), (500, True), (502, False)])
 def test_long_round_trips_tell_nothing(trip_ms: int, counts: bool) -> None:
     """[P-55] An offset is taken at half of the round trip, and from no trip whose half is above 250 ms."""
