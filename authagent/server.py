@@ -92,10 +92,9 @@ class Server:
     async def load(self, store: Store) -> None:
         """Merge what the store holds. Done once, before `run`."""
         self.store = store
-        table, now_ms = self.agent.table, self.clock().wall_ms
-        async for payload in store.load(now_ms - table.kept_ms):
+        async for payload in store.load():
             try:
-                table.merge(codec.decode_changes(payload), now_ms)
+                self.agent.table.restore(codec.decode_changes(payload))
             except RemoteProtocolError as error:
                 store.doubt(f"a payload cannot be read: {error}")
             await trio.lowlevel.checkpoint()

@@ -99,7 +99,9 @@ class Table(Disclosure):
 
         That `changes` is within the bounds of the language is the caller's duty (the codec checks what peers send).
         """
-        merge = Merge(self._records, now_ms, self._doubt_ms, self.kept_ms)
+        return self._merge(changes, Merge(self._records, now_ms, self._doubt_ms, self.kept_ms))
+
+    def _merge(self, changes: Changes, merge: Merge) -> Merged:
         for login_run in changes.logins:
             merge.logins(login_run)
         for end_run in changes.ends:
@@ -111,6 +113,11 @@ class Table(Disclosure):
         for item in changes.items:
             merge.item(item, self.items)
         return merge.merged
+
+    def restore(self, changes: Changes) -> None:
+        """Take in what this agent's own store has kept, whatever the time may be: it was let in before."""
+        ever_ms = 1 << 62
+        self._merge(changes, Merge(self._records, 0, ever_ms, ever_ms))
 
     def add(self, origin: Origin, sequence: int, login: Login) -> None:
         """Take in one login just made here, under a login id that nobody has seen. The caller heeds `full`."""

@@ -284,8 +284,7 @@ class Duty:
         self.election.yielding = True
         flushed = self.replication.flush()
         fence, self._fence = self.service.fence(peer.link)
-        keys = {"partner": peer.id, "term": self.election.term}
-        return [*flushed, do.Log("split.yields", "warning", keys), *fence]
+        return [*flushed, do.Log("split.yields", "warning", {"partner": peer.id, "term": self.election.term}), *fence]
 
     def acknowledged(self, peer: Peer, message: Acknowledgement, now: Now) -> list[Command]:
         """The lead has what this agent reported."""
@@ -324,12 +323,13 @@ class Duty:
             return []
         self.election.promoted(now.monotonic_s)
         self.replication.lead_off(self.dice.getrandbits(63) | 1)
-        self.time.lead(now)
+        taken = self.time.promoted(self.peers, now)
         self.sites.promoted(now)
         term = self.election.term
         return [
             do.PersistTerm(term),
             do.Log("role.master", "info", {"term": term, "partner": self.election.partner.value}),
+            *taken,
             do.AnnounceRole(Role.MASTER, term),
             *self.pulse.beat(now),
         ]

@@ -3,13 +3,17 @@
 Rules of this file:
 
 - The site's time outlives its agents: as long as a proxy has kept it, a master goes on with it. One that started alone
-  leads by its own wall clock at first, which may be wrong; no proxy that knows better follows such a time, so until one
-  does, the first that has kept another time is believed.
-- Once a proxy follows, time is slewed and never stepped, whatever wall clocks say.
+  has but its own wall clock, which may be wrong; no proxy that knows better follows such a time. So until one does, the
+  first that has kept another time is believed.
+- A time that nobody else knows of may step. Once a proxy follows, it is slewed and never stepped, whatever wall clocks
+  say; and nothing is forgotten before that.
 - A slave that is far from its master's time takes it over at once: promoted, it shifts nothing.
 
 Source: DESIGN section 4, Clocks; docs/decisions/0015.
 """
+
+import enum
+from collections.abc import Iterable
 
 import attrs
 
@@ -21,17 +25,33 @@ from protocol.messages import Heartbeat
 from protocol.stamp import ClusterClock, Now, Offset
 
 
+class Whose(enum.Enum):
+    """Whose time it is that a master keeps."""
+
+    OWN = "of our wall clock; nobody else knows of it"
+    TOLD = "of a proxy that has kept it, and does not follow yet"
+    SITE = "of the site: others keep it too"
+
+
 @attrs.define
 class Timekeeping:
     """Cluster time at one agent."""
 
     settings: Settings
     clock: ClusterClock
-    _alone: bool = False  # the time is that of our own wall clock, and no proxy follows it yet
+    whose: Whose = Whose.OWN
+
+    def promoted(self, linked: Iterable[Peer], now: Now) -> list[Command]:
+        """This agent is master from now on; who is linked may have told its time before."""
+        self.lead(now)
+        told = [(peer, peer.heartbeat) for peer in linked if peer.heartbeat is not None]
+        return [command for peer, message in told for command in self.heard(peer, message, now)]
 
     def lead(self, now: Now) -> None:
-        """As master: at its promotion, and at each tick."""
-        self._alone = self._alone or not self.clock.is_set
+        """As master, at each tick."""
+        own = Offset(0, now.wall_ms - now.boot_ms, now.wall_ms - now.boot_ms, now.boot_ms)
+        if self.whose == Whose.OWN and self._is_far(own, now):
+            self.clock.accept(own, now)
         self.clock.lead(now)
 
     def follow(self, lead: Peer, now: Now) -> None:
@@ -39,26 +59,31 @@ class Timekeeping:
         sample = lead.offsets.best
         if sample is None or sample.cluster_ms is None:
             return
-        self._alone = False
-        if self.clock.distance_ms(sample, now) > self.settings.max_clock_offset_ms:
+        self.whose = Whose.SITE
+        if self._is_far(sample, now):
             self.clock.accept(sample, now)
         else:
             self.clock.follow(sample, now)
 
     def followed(self, peer: Peer) -> None:
-        """A proxy of this site takes our time for the site's."""
-        self._alone = self._alone and not _keeps_ours(peer)
+        """A peer takes our time for the site's."""
+        if _keeps_ours(peer):
+            self.whose = Whose.SITE
 
     def heard(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """As master: a follower's word. What it took on its way is not known yet; the next word puts that right."""
-        if not self._alone or not _keeps_ours(peer) or message.cluster_ms is None:
+        if self.whose == Whose.SITE or not _keeps_ours(peer) or message.cluster_ms is None:
             return []
-        away_ms = message.cluster_ms - self.clock.now_ms(now)
-        if abs(away_ms) <= self.settings.max_clock_offset_ms:
+        ahead_ms = message.cluster_ms - self.clock.now_ms(now)
+        told = Offset(0, message.cluster_ms - now.boot_ms, message.wall_ms - now.boot_ms, now.boot_ms)
+        if not self._is_far(told, now):
             return []
-        ahead_ms = -now.boot_ms
-        self.clock.accept(Offset(0, message.cluster_ms + ahead_ms, message.wall_ms + ahead_ms, now.boot_ms), now)
-        return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(away_ms / 1000, 1)})]
+        self.whose = Whose.TOLD
+        self.clock.accept(told, now)
+        return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_ms / 1000, 1)})]
+
+    def _is_far(self, sample: Offset, now: Now) -> bool:
+        return self.clock.distance_ms(sample, now) > self.settings.max_clock_offset_ms
 
 
 def _keeps_ours(peer: Peer) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from protocol import limits
 from protocol.changes import Barrier, Changes, Mark
 from protocol.digest import MINUTE_MS
+from protocol.item import Item
 from protocol.session import LoginId, Origin, Record, State
 from protocol.table import Table
 from tests.protocol.build import (
@@ -194,6 +195,24 @@ def test_a_login_made_here_is_there_at_once() -> None:
     assert table.root(1) == other.root(1) and table.records == table.alive == 1
     with pytest.raises(AssertionError):
         table.add(ORIGIN, 300, login())
+
+
+@pytest.mark.parametrize("away_ms", [0, 400 * 24 * HOUR_MS, -400 * 24 * HOUR_MS])
+def test_what_is_restored_is_all_there_whatever_the_time(away_ms: int) -> None:
+    """A store's content was let in before: logins, ends, activity, barriers and items of long ago, or years ahead."""
+    at_ms, sole = NOW_MS + away_ms, Origin("proxy3", 1)
+    table, made = new_table(), login(at=at_ms)
+    table.restore(logged_in(1, made))
+    table.restore(touched(1, at_ms + HOUR_MS))
+    table.restore(ended(1, login(at=at_ms), sole))
+    table.restore(
+        Changes(barriers=(Barrier("carol", at_ms),), items=(Item("image", "i1", "", "lan1", at_ms, at_ms + 1),))
+    )
+    left = table.record(login_id(1))
+
+    assert left is not None and left.active_at == at_ms + HOUR_MS
+    assert table.records == 2 and table.ended == 1
+    assert table.barrier("carol") == at_ms and table.items.get("image", "i1") is not None
 
 
 def test_slices_are_robust_to_changes_between_them() -> None:

@@ -81,7 +81,7 @@ class AgentProcess(Process):
         self.begin()
         table = Table(digest_key=DIGEST_KEY)
         for payload in self.disk:
-            table.merge(codec.decode_changes(payload), self.now().wall_ms)
+            table.restore(codec.decode_changes(payload))
         self.agent = Agent(self.settings, table, random.Random(self.world.random.random()), SECRET_ID)
         self._unsynced, self._committing = [], False
         self.step(on.Started(self.disk_term))

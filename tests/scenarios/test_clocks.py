@@ -59,6 +59,46 @@ def test_an_agent_that_starts_alone_with_a_wrong_clock_goes_on_with_the_time_of_
     assert all(abs(_ahead_s(process)) < 1 for process in (one, two, *proxies))
 
 
+def test_what_proxies_have_said_before_it_serves_counts_too() -> None:
+    """Those who wait at its door as it becomes master are heard before they are told its time: none refuses it."""
+    world = World()
+    one, two, proxies = _site(world)
+    one.kill()
+    two.kill()
+    world.silence("a1", "a2")
+    two.wall_ahead_ms = 772_000
+    two.start()
+    world.run_until(lambda: two.role == Role.MASTER, 10)
+    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 5)
+
+    assert all(proxy.client.last_refusal == "" for proxy in proxies)
+
+
+@pytest.mark.parametrize("wrong_s", [3 * 365 * 86_400, -50 * 365 * 86_400])
+def test_an_agent_that_starts_long_before_or_after_keeps_what_it_has_on_disk(wrong_s: int) -> None:
+    """A machine without a battery for its clock starts in 1970, alone: once the clock is set, all are logged in still,
+    and who was logged out before is out, though no proxy is left that knows."""
+    world = World()
+    one, two, proxies = _site(world)
+    proxies[0].logout("10.0.0.1")
+    world.run(2)
+    for process in (one, two, *proxies):
+        process.kill()
+    one.lose_disk()
+    two.wall_ahead_ms = 1_000 * wrong_s
+    two.start()
+    world.run(5)
+    two.wall_ahead_ms = 0
+    world.run(1)
+    one.start()
+    for proxy in proxies:
+        proxy.start()
+    world.run_until(lambda: _together(one, two, proxies), 10)
+
+    assert all(proxy.lookup("10.0.0.0") is not None and proxy.lookup("10.0.0.1") is None for proxy in proxies)
+    assert all(process.table.records == 2 and process.table.ended == 1 for process in (one, two, *proxies))
+
+
 def test_a_time_that_a_proxy_follows_is_kept() -> None:
     """An agent whose first proxy starts fresh leads by its own clock: another proxy is refused, as documented."""
     world = World()

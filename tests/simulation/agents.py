@@ -87,9 +87,8 @@ class AgentProcess(Process):
         self._asked.clear()
         content = self.disk.opened()
         table = Table(digest_key=DIGEST_KEY, max_clock_offset_ms=self.settings.max_clock_offset_ms)
-        wall_ms = self.now().wall_ms
         for payload in content.payloads:
-            table.merge(codec.decode_changes(payload), wall_ms)
+            table.restore(codec.decode_changes(payload))
         self.agent = Agent(self.settings, table, self.dice, SECRET_ID)
         self.world.oracle.started(self)
         self.step(on.Started(content.term))

@@ -177,6 +177,21 @@ def test_a_slave_serves_after_three_refused_attempts() -> None:
     assert machine.agent.duty.may_acknowledge
 
 
+def test_who_waits_at_its_door_is_heard_before_it_tells_a_time_of_its_own() -> None:
+    """The time that a proxy has kept is in the first word of the new master."""
+    machine = Machine()
+    kept_ms = NOW_MS - 86_400_000
+    machine.step(opened(1))
+    machine.hear(1, heartbeat(cluster_ms=kept_ms))
+    said: list[Command] = []
+    while machine.role != Role.MASTER:
+        said = [*machine.step(on.DialFailed(None, "refused", True)), *machine.wait(0.15)]
+
+    first, *_ = sent(said, Heartbeat, 1)
+    assert "clock.taken" in logged(said)
+    assert first.cluster_ms is not None and abs(first.cluster_ms - kept_ms) < 1_000
+
+
 @pytest.mark.parametrize("code", [Code.CLOCK, Code.UNAUTHORIZED, Code.DUPLICATE, Code.WRONG_SITE])
 def test_a_refusal_alarms_once_and_serves_nobody(code: Code) -> None:
     """Told by the link that the partner closes, or by the door: the same reason is told once."""

@@ -53,6 +53,17 @@ def test_only_a_proxy_of_this_site_is_believed_and_only_before_one_follows(time:
     assert time.clock.now_ms(now()) == NOW_MS + DAY_MS
 
 
+def test_a_time_that_nobody_knows_of_steps_with_the_wall_clock(time: Timekeeping) -> None:
+    """As when NTP sets it soon after the machine has started; what a proxy has told stays, whatever the clock says."""
+    year_ms = 365 * DAY_MS
+    set_right = now()._replace(wall_ms=NOW_MS + year_ms)
+    time.lead(set_right)
+    assert time.clock.now_ms(set_right) == NOW_MS + year_ms
+    time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS)), set_right)
+    time.lead(set_right)
+    assert time.clock.now_ms(set_right) == NOW_MS + DAY_MS
+
+
 def test_a_promoted_slave_goes_on_with_its_masters_time() -> None:
     """It was not alone with it: its first proxy is refused if that keeps another, and steps nothing."""
     slave, lead = Timekeeping(PAIRED, ClusterClock()), make_peer(9, "2", "agent")
