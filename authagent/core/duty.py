@@ -349,14 +349,14 @@ class Duty:
     def _demote(self, partner: Peer, now: Now) -> list[Command]:
         """Everything is given and acknowledged: be the slave of the other master. The stream from it goes on."""
         self._forget_fence()
-        resigned = self._resign(partner, now, {"after": "split"})
-        return [*resigned, *self._redirect_all(), *self.pulse.beat(now)]
+        return [*self._resign(partner, now, {"after": "split"}), *self._redirect_all(), *self.pulse.beat(now)]
 
     def _resign(self, partner: Peer, now: Now, after: dict[str, str]) -> list[Command]:
         """Whatever there was of a mastership is over."""
         self.election.following(now.monotonic_s)
         self.replication.resign()
         self.sites.resigned()
+        self.time.resigned(partner, now)
         partner.stored = None
         keys = {"master": partner.id, "term": self.election.term, **after}
         return [do.Log("role.slave", "info", keys), do.AnnounceRole(Role.SLAVE, self.election.term)]

@@ -49,10 +49,16 @@ class Timekeeping:
 
     def lead(self, now: Now) -> None:
         """As master, at each tick."""
-        own = Offset(0, now.wall_ms - now.boot_ms, now.wall_ms - now.boot_ms, now.boot_ms)
+        own_ms = now.wall_ms - now.boot_ms
+        own = Offset(0, own_ms, own_ms, now.boot_ms)
         if self.whose == Whose.OWN and self._is_far(own, now):
             self.clock.accept(own, now)
         self.clock.lead(now)
+
+    def resigned(self, lead: Peer, now: Now) -> None:
+        """This agent is slave from now on: until a trip is measured it goes by its master's word, if it must."""
+        if self.whose == Whose.OWN and lead.heartbeat is not None and self._is_far(_told(lead.heartbeat, now), now):
+            self.clock.accept(_told(lead.heartbeat, now), now)
 
     def follow(self, lead: Peer, now: Now) -> None:
         """As slave, at each tick."""
@@ -72,18 +78,26 @@ class Timekeeping:
 
     def heard(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """As master: a follower's word. What it took on its way is not known yet; the next word puts that right."""
-        if self.whose == Whose.SITE or not _keeps_ours(peer) or message.cluster_ms is None:
-            return []
-        ahead_ms = message.cluster_ms - self.clock.now_ms(now)
-        told = Offset(0, message.cluster_ms - now.boot_ms, message.wall_ms - now.boot_ms, now.boot_ms)
-        if not self._is_far(told, now):
+        told, before_ms = _told(message, now), self.clock.now_ms(now)
+        believed = self.clock.is_set and self.whose != Whose.SITE and _keeps_ours(peer)
+        if not believed or not self._is_far(told, now):
             return []
         self.whose = Whose.TOLD
         self.clock.accept(told, now)
-        return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_ms / 1000, 1)})]
+        ahead_s = (self.clock.now_ms(now) - before_ms) / 1000
+        return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_s, 1)})]
 
     def _is_far(self, sample: Offset, now: Now) -> bool:
-        return self.clock.distance_ms(sample, now) > self.settings.max_clock_offset_ms
+        """Whether another's time is too far from ours to be slewed to; not where it keeps none."""
+        if sample.cluster_ms is None:
+            return False
+        return abs(sample.cluster_ms + now.boot_ms - self.clock.now_ms(now)) > self.settings.max_clock_offset_ms
+
+
+def _told(message: Heartbeat, now: Now) -> Offset:
+    """A peer's clocks by its word alone, behind by the time that this was on its way."""
+    cluster_ms = None if message.cluster_ms is None else message.cluster_ms - now.boot_ms
+    return Offset(0, cluster_ms, message.wall_ms - now.boot_ms, now.boot_ms)
 
 
 def _keeps_ours(peer: Peer) -> bool:

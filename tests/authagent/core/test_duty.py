@@ -29,6 +29,7 @@ from tests.authagent.core.machine import (
     logged,
     make_master,
     make_slave,
+    now,
     of,
     opened,
     payload,
@@ -95,6 +96,14 @@ def test_a_slave_follows_redirects_and_compares() -> None:
     assert sent(commands, Follow, PARTNER_LINK) == [Follow(0, 0)]
     assert _closes(commands) == [(1, Code.NOT_MASTER, "1")]
     assert sent(machine.hear(PARTNER_LINK, Following(77, 0, True)), Compare, PARTNER_LINK)
+
+
+def test_a_slave_takes_in_by_its_masters_time_from_the_start() -> None:
+    """It started with a wrong clock, which is right again: nothing is refused as stamped ahead, or as expired."""
+    machine = Machine()
+    machine.step(opened(PARTNER_LINK, "2", "agent"))
+    machine.hear(PARTNER_LINK, heartbeat(Role.MASTER, term=5, log_id=77, cluster_ms=NOW_MS + 7_200_000))
+    assert abs(machine.agent.duty.now_ms(now(machine.at_s)) - NOW_MS - 7_200_000) <= 1
 
 
 def test_the_word_at_a_door_decides_nothing() -> None:

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from authagent.core import commands as do
-from authagent.core.timekeeping import Timekeeping
+from authagent.core.timekeeping import Timekeeping, Whose
 from protocol import limits
 from protocol.stamp import ClusterClock
 from tests.authagent.core.machine import NOW_MS, PAIRED, heartbeat, make_peer, now
@@ -74,6 +74,15 @@ def test_a_promoted_slave_goes_on_with_its_masters_time() -> None:
     assert slave.clock.now_ms(now()) == NOW_MS + DAY_MS
     slave.lead(now())
     assert slave.heard(make_peer(1), heartbeat(**_kept(NOW_MS)), now()) == []
+
+
+def test_a_slave_that_has_just_come_goes_by_its_masters_word() -> None:
+    """Before a way there and back is measured: what it takes in must not be refused by a time that nobody shares."""
+    slave, lead = Timekeeping(PAIRED, ClusterClock()), make_peer(9, "2", "agent")
+    assert slave.clock.now_ms(now()) == NOW_MS
+    lead.heard(heartbeat(cluster_ms=NOW_MS - DAY_MS), now())
+    slave.resigned(lead, now())
+    assert slave.clock.now_ms(now()) == NOW_MS - DAY_MS and slave.whose == Whose.OWN
 
 
 @pytest.mark.parametrize(("apart_ms", "steps"), [(2_000, False), (2_001, True), (-2_001, True)])
