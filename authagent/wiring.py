@@ -191,7 +191,7 @@ class _Program:
 
     def _slices(self) -> Iterator[bytes]:
         agent = self._server.agent
-        for changes in agent.table.slices(agent.duty.now_ms(_clock()), SLICE_RECORDS):
+        for changes in agent.table.slices(agent.duty.time.forgetting_ms(_clock()), SLICE_RECORDS):
             yield from codec.encode_payloads(changes)
 
     # -- beside serving -------------------------------------------------------------------------------------------

@@ -41,6 +41,10 @@ class Timekeeping:
     clock: ClusterClock
     whose: Whose = Whose.OWN
 
+    def forgetting_ms(self, now: Now) -> int:
+        """The time by which what has expired may be forgotten: cluster time, or 0 as long as nobody shares ours."""
+        return self.clock.now_ms(now) if self.whose == Whose.SITE else 0
+
     def promoted(self, linked: Iterable[Peer], now: Now) -> list[Command]:
         """This agent is master from now on; who is linked may have told its time before."""
         self.lead(now)

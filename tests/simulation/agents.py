@@ -240,5 +240,5 @@ class AgentProcess(Process):
         self.world.oracle.ended(self)
 
     def _slices(self) -> list[bytes]:
-        table, now_ms = self.agent.table, self.now().wall_ms
-        return [payload for part in table.slices(now_ms) for payload in codec.encode_payloads(part)]
+        slices = self.agent.table.slices(self.agent.duty.time.forgetting_ms(self.now()))
+        return [payload for part in slices for payload in codec.encode_payloads(part)]

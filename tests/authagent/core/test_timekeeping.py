@@ -40,6 +40,15 @@ def test_a_time_that_is_near_enough_changes_nothing(time: Timekeeping, at_ms: in
     assert time.clock.now_ms(now()) == NOW_MS
 
 
+def test_nothing_is_forgotten_by_a_time_that_nobody_shares(time: Timekeeping) -> None:
+    """What counts as expired by it may be alive: a snapshot has all of it, and upkeep drops nothing."""
+    assert time.forgetting_ms(now()) == 0
+    time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS)), now())
+    assert time.forgetting_ms(now()) == 0
+    time.followed(make_peer(1))
+    assert time.forgetting_ms(now()) == NOW_MS + DAY_MS
+
+
 def test_only_a_proxy_of_this_site_is_believed_and_only_before_one_follows(time: Timekeeping) -> None:
     """A guest keeps the time of its own site; whoever comes after a follower is refused by itself."""
     far = heartbeat(**_kept(NOW_MS + DAY_MS))
