@@ -15,7 +15,7 @@ from tests.simulation.switchboard import seeded
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 FOUND = {
-    "expired_refused_at_once": (18, "unequal"),
+    "expired_refused_at_once": (9, "unequal"),
     "lost_is_acknowledged": (313, "false"),
     "suspend_makes_younger": (213, "ghost"),
     "quiet_again_after_its_end": (90, "ghost"),
