@@ -90,7 +90,7 @@ class Server:
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def load(self, store: Store) -> None:
-        """Merge what the store holds. Done once, before `run`."""
+        """Restore what the store holds. Done once, before `run`."""
         self.store = store
         async for payload in store.load():
             try:

@@ -76,7 +76,7 @@ SWEEP_PAGES = 16
 class Agent:
     """One AuthAgent, without its sockets, files, clocks and dice.
 
-    The caller merges what the store holds into `table`, then steps Started; performs the commands of each step in
+    The caller restores what the store holds into `table`, then steps Started; performs the commands of each step in
     order before the next step; and steps DeadlinePassed when `deadline` (monotonic seconds, as of the last step) has
     come. It is None before Started and infinity after Exit.
     """

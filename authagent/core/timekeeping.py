@@ -61,8 +61,11 @@ class Timekeeping:
 
     def resigned(self, lead: Peer, now: Now) -> None:
         """This agent is slave from now on: until a trip is measured it goes by its master's word, if it must."""
-        if self.whose == Whose.OWN and lead.heartbeat is not None and self._is_far(_told(lead.heartbeat, now), now):
-            self.clock.accept(_told(lead.heartbeat, now), now)
+        if self.whose != Whose.OWN or lead.heartbeat is None:
+            return
+        told = _told(lead.heartbeat, now)
+        if self._is_far(told, now):
+            self.clock.accept(told, now)
 
     def follow(self, lead: Peer, now: Now) -> None:
         """As slave, at each tick."""
@@ -82,9 +85,10 @@ class Timekeeping:
 
     def heard(self, peer: Peer, message: Heartbeat, now: Now) -> list[Command]:
         """As master: a follower's word. What it took on its way is not known yet; the next word puts that right."""
+        if self.whose == Whose.SITE or not self.clock.is_set or not _keeps_ours(peer):
+            return []
         told, before_ms = _told(message, now), self.clock.now_ms(now)
-        believed = self.clock.is_set and self.whose != Whose.SITE and _keeps_ours(peer)
-        if not believed or not self._is_far(told, now):
+        if not self._is_far(told, now):
             return []
         self.whose = Whose.TOLD
         self.clock.accept(told, now)
