@@ -99,6 +99,26 @@ def test_an_agent_that_starts_long_before_or_after_keeps_what_it_has_on_disk(wro
     assert all(process.table.records == 2 and process.table.ended == 1 for process in (one, two, *proxies))
 
 
+def test_a_clock_that_is_set_right_before_it_serves_counts() -> None:
+    """What an agent's clock showed when it loaded its store is forgotten, where no proxy is left that knows the time."""
+    world = World()
+    one, two, proxies = _site(world)
+    for process in (one, two, *proxies):
+        process.kill()
+    world.silence("a1", "a2")
+    two.wall_ahead_ms = -307_000
+    two.start()
+    two.wall_ahead_ms = 0
+    world.run_until(lambda: two.role == Role.MASTER, 10)
+    for proxy in proxies:
+        proxy.start()
+    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run(1)
+
+    assert all(abs(_ahead_s(process)) < 1 for process in (two, *proxies))
+    assert all(proxy.lookup(key) is not None for proxy in proxies for key in ("10.0.0.0", "10.0.0.1"))
+
+
 def test_a_time_that_a_proxy_follows_is_kept() -> None:
     """An agent whose first proxy starts fresh leads by its own clock: another proxy is refused, as documented."""
     world = World()
