@@ -100,18 +100,16 @@ def test_an_agent_that_starts_long_before_or_after_keeps_what_it_has_on_disk(wro
 
 
 def test_a_clock_that_is_set_right_before_it_serves_counts() -> None:
-    """What an agent's clock showed when it loaded its store is forgotten, where no proxy is left that knows the time."""
+    """What its clock showed as it loaded its store is forgotten, though those at its door have just started too."""
     world = World()
     one, two, proxies = _site(world)
     for process in (one, two, *proxies):
         process.kill()
     world.silence("a1", "a2")
     two.wall_ahead_ms = -307_000
-    two.start()
+    for process in (two, *proxies):
+        process.start()
     two.wall_ahead_ms = 0
-    world.run_until(lambda: two.role == Role.MASTER, 10)
-    for proxy in proxies:
-        proxy.start()
     world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
     world.run(1)
 
