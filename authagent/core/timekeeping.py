@@ -24,6 +24,9 @@ from authagent.core.settings import Settings
 from protocol.messages import Heartbeat
 from protocol.stamp import ClusterClock, Now, Offset
 
+WORD_LATE_MS_MAX = 60_000
+"""A word may have waited for so long on its way: for one no further away no time is given up, as it may be near ours."""
+
 
 class Whose(enum.Enum):
     """Whose time it is that a master keeps."""
@@ -64,7 +67,7 @@ class Timekeeping:
         if self.whose != Whose.OWN or lead.heartbeat is None:
             return
         told = _told(lead.heartbeat, now)
-        if self._is_far(told, now):
+        if self._is_far(told, now, WORD_LATE_MS_MAX):
             self.clock.accept(told, now)
 
     def follow(self, lead: Peer, now: Now) -> None:
@@ -88,18 +91,19 @@ class Timekeeping:
         if self.whose == Whose.SITE or not self.clock.is_set or not _keeps_ours(peer):
             return []
         told, before_ms = _told(message, now), self.clock.now_ms(now)
-        if not self._is_far(told, now):
+        if not self._is_far(told, now, WORD_LATE_MS_MAX if self.whose == Whose.OWN else 0):
             return []
         self.whose = Whose.TOLD
         self.clock.accept(told, now)
         ahead_s = (self.clock.now_ms(now) - before_ms) / 1000
         return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_s, 1)})]
 
-    def _is_far(self, sample: Offset, now: Now) -> bool:
+    def _is_far(self, sample: Offset, now: Now, late_ms: int = 0) -> bool:
         """Whether another's time is too far from ours to be slewed to; not where it keeps none."""
         if sample.cluster_ms is None:
             return False
-        return abs(sample.cluster_ms + now.boot_ms - self.clock.now_ms(now)) > self.settings.max_clock_offset_ms
+        away_ms = abs(sample.cluster_ms + now.boot_ms - self.clock.now_ms(now))
+        return away_ms > self.settings.max_clock_offset_ms + late_ms
 
 
 def _told(message: Heartbeat, now: Now) -> Offset:
