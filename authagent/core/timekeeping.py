@@ -25,7 +25,7 @@ from protocol.messages import Heartbeat
 from protocol.stamp import ClusterClock, Now, Offset
 
 WORD_LATE_MS_MAX = 60_000
-"""A word may have waited for so long on its way: for one no further away no time is given up, as it may be near ours."""
+"""A word may have waited for so long on its way: one that is no further away may be of our time, and just old."""
 
 
 class Whose(enum.Enum):
