@@ -33,7 +33,7 @@ from authagent.core.resync import ComparisonMessage, Resync
 from authagent.core.service import Service
 from authagent.core.settings import Dice, Settings
 from authagent.core.sites import Sites
-from authagent.core.timekeeping import Timekeeping, Whose
+from authagent.core.timekeeping import Timekeeping
 from protocol import acts, codec
 from protocol.errors import Code, RemoteProtocolError
 from protocol.liveness import Punctuality
@@ -201,7 +201,7 @@ class Agent:
         """Every heartbeat interval: who is silent, what is old, and a word to everybody."""
         self._tick_s = now.monotonic_s + self.settings.heartbeat_interval_s
         now_ms = self.duty.keep_time(now)
-        if self.duty.time.whose == Whose.SITE:  # by another time nothing is forgotten
+        if self.duty.time.forgetting_ms(now):
             self.table.sweep(now_ms, SWEEP_PAGES)
         commands: list[Command] = []
         for peer in self.peers:

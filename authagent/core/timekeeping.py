@@ -99,7 +99,10 @@ class Timekeeping:
         return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_s, 1)})]
 
     def _is_far(self, sample: Offset, now: Now, late_ms: int = 0) -> bool:
-        """Whether another's time is too far from ours to be slewed to; not where it keeps none."""
+        """Whether another's time is too far from ours to be slewed to; not where it keeps none.
+
+        Unlike ClusterClock.distance_ms it counts where ours was never set: what that was read from may be wrong too.
+        """
         if sample.cluster_ms is None:
             return False
         away_ms = abs(sample.cluster_ms + now.boot_ms - self.clock.now_ms(now))
