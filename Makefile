@@ -23,9 +23,10 @@ check: .venv/ready  ## lint, types and import contracts (half a minute)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-simulate: .venv/ready  ## RUNS=1900 of 300 simulated seconds, 100 more of several sites, every seeded bug (ten minutes)
-	@$(BIN)/python -m tests.simulation run --runs $(or $(RUNS),1900)
+simulate: .venv/ready  ## RUNS=1800 of 300 simulated seconds, 100 of several sites, 100 with wrong clocks, every seeded bug (ten minutes)
+	@$(BIN)/python -m tests.simulation run --runs $(or $(RUNS),1800)
 	@$(BIN)/python -m tests.simulation run --runs 100 --first-seed 10000000
+	@$(BIN)/python -m tests.simulation run --runs 100 --first-seed 20000000
 	@$(BIN)/python -m tests.simulation bugs
 
 fuzz: .venv/ready  ## a million hostile inputs; more: .venv/bin/python -m tests.fuzz --inputs N --seed S

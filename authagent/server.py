@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from authagent import admission
+from authagent import admission, kept_clock
 from authagent.admission import Refusals
 from authagent.core import commands as do
 from authagent.core import events as on
@@ -54,13 +54,14 @@ class Server:
 
     def __init__(
         self, agent: Agent, setup: Setup, log: Log, clock: Callable[[], Now], dice: Dice, tally: Tally,
-        network: Network = TCP,
+        network: Network = TCP, boot_id: str = "",
     ) -> None:  # fmt: skip
         self.agent = agent
         self.setup = setup
         self.log = log
         self.clock = clock
         self.tally = tally
+        self.boot_id = boot_id
         self.recent = Recent()
         self.missed = Missed()
         self.refusals = Refusals()
@@ -94,7 +95,7 @@ class Server:
         self.store = store
         async for payload in store.load():
             try:
-                self.agent.table.restore(codec.decode_changes(payload))
+                self.agent.table.merge(codec.decode_changes(payload), None)
             except RemoteProtocolError as error:
                 store.doubt(f"a payload cannot be read: {error}")
             await trio.lowlevel.checkpoint()
@@ -106,7 +107,7 @@ class Server:
             self._nursery = nursery
             await nursery.start(self.listener.serve, self.setup.listen)
             nursery.start_soon(self._timer)
-            self.step(on.Started(self.store.term))
+            self.step(on.Started(self.store.term, kept_clock.read(self.store.clock, self.boot_id)))
             task_status.started()
             await self._exit.wait()
             for number in list(self.links):
@@ -191,6 +192,9 @@ class Server:
             case do.PersistTerm(term):
                 assert self.store is not None, "a term before the store was loaded"
                 self.store.write_term(term, lambda stored: None)  # not waited for: see above
+            case do.PersistClock(offset_ms):
+                assert self.store is not None, "a clock before the store was loaded"
+                self.store.write_clock(kept_clock.write(offset_ms, self.boot_id))
             case do.Log(event, grade, keys):
                 write = {"info": self.log.note, "warning": self.log.warning, "alarm": self.log.alarm}[grade]
                 write(event, **keys)

@@ -8,8 +8,7 @@ Rules of this file:
 - A position is the caller's own number for a payload. It is handed back, never compared.
 - Stored means stored: while the store is broken, or is being mended, no position is reported.
 - A broken store stops nothing. What it missed is in memory, and a snapshot mends it: into the same file when that is
-  sound (the disk was full, the folder read-only, the queue too long), else into a new one that takes its place, the
-  old one being set aside.
+  sound (the disk was full), else into a new one that takes its place, the old one being set aside.
 - Nothing that was not loaded is ever dropped: before `load` has ended there is neither snapshot nor mending, and a
   file that could not be read whole is set aside.
 
@@ -102,6 +101,7 @@ class Store:
         wall_ms: Callable[[], int],
     ) -> None:
         self.term = 0
+        self.clock = ""
         self.loaded_fraction = 0.0
         self.errors_total = 0
         self._disk = Disk(folder, identity, wall_ms)
@@ -130,7 +130,7 @@ class Store:
         except BaseException:
             await self.close()
             raise
-        self.term, self._rows_bytes = opened.term, opened.rows_bytes
+        self.term, self.clock, self._rows_bytes = opened.term, opened.clock, opened.rows_bytes
         self._tell_set_aside()
         if opened.error is not None:
             self._break(store_file.reason(opened.error))
@@ -147,9 +147,8 @@ class Store:
     async def load(self, expired_before_ms: int = 0) -> AsyncIterator[bytes]:
         """Every payload that is stored, in the order of writing, those of a snapshot among them.
 
-        Rows in which everything expired before `expired_before_ms` are passed over. Must be run to its end once,
-        before there is any snapshot; `loaded_fraction` shows how far it is. A damaged file raises nothing: what is
-        whole is given, and the file is set aside and written anew afterwards.
+        Rows in which all expired before `expired_before_ms` are passed over. Must be run to its end once, before there
+        is any snapshot. A damaged file raises nothing: what is whole is given, and it is written anew afterwards.
         """
         newest_id = await self._channel.call(self._disk.newest_id, needs_file=False)
         after_id, payloads, done = 0, 0, not newest_id
@@ -213,6 +212,11 @@ class Store:
         self._channel.post(partial(_write_term, term=self.term), partial(self._term_done, done))
         if self._stalled:
             self._channel.soon(self._release_terms)
+
+    def write_clock(self, text: str) -> None:
+        """Have `text` kept, for the `clock` of the next process. Never blocks; mending keeps it in a broken store."""
+        self.clock = text
+        self._channel.post(partial(_write_clock, text=text), lambda answer: None)
 
     async def flush(self) -> bool:
         """Wait until everything written before is handled; whether it is all on stable storage."""
@@ -292,7 +296,8 @@ class Store:
         """Write everything in memory into a sound file; whether that worked."""
         async with self._one_snapshot:
             try:
-                last_id = await self._channel.call(partial(self._disk.begin_mending, term=self.term), needs_file=False)
+                begin = partial(self._disk.begin_mending, term=self.term, clock=self.clock)
+                last_id = await self._channel.call(begin, needs_file=False)
                 self._held, self._mending = self._last_position, True
                 await self._write_snapshot()
                 await self._channel.call(self._disk.finish_mending)
@@ -377,6 +382,10 @@ def _append(writer: Writer, *, payloads: list[bytes]) -> int:
 
 def _write_term(writer: Writer, *, term: int) -> None:
     _file(writer).write_term(term)
+
+
+def _write_clock(writer: Writer, *, text: str) -> None:
+    _file(writer).write_clock(text)
 
 
 def _last_id(writer: Writer) -> int:

@@ -40,7 +40,8 @@ from authagent.store_writer import Writer
 class Opened:
     """What opening found. With `error` there is no file to write to."""
 
-    term: int
+    term: int = 0
+    clock: str = ""
     rows_bytes: int = 0
     error: Exception | None = None
 
@@ -72,10 +73,10 @@ class Disk:
         try:
             self._take_lock()
             writer.file = self._open_or_start_empty()
-            return Opened(writer.file.term(), writer.file.rows_bytes())
+            return Opened(writer.file.term(), writer.file.clock(), writer.file.rows_bytes())
         except DISK_ERRORS as error:
             self.drop(writer)
-            return Opened(term=self._open_copy(), error=error)
+            return attrs.evolve(self._open_copy(), error=error)
 
     def _take_lock(self) -> None:
         if self._lock is None:
@@ -91,8 +92,8 @@ class Disk:
             self._remember(set_aside(self.folder, self._wall_ms()), reason(error))
             return StoreFile(self.folder / MAIN, self._identity)
 
-    def _open_copy(self) -> int:
-        """Open a copy of a file that cannot be opened itself, to load from; returns its term."""
+    def _open_copy(self) -> Opened:
+        """Open a copy of a file that cannot be opened itself, to load from; what it says but for its rows."""
         self.distrusted = "it could not be read at start"
         copy = Path(tempfile.mkdtemp(prefix="authagent-"))
         try:
@@ -101,13 +102,13 @@ class Disk:
                 if source.exists():
                     shutil.copyfile(source, copy / f"{MAIN}{suffix}")
             if not (copy / MAIN).exists():
-                return 0
+                return Opened()
             self._reader = StoreFile(copy / MAIN, self._identity)
-            term = self._reader.term()
+            opened = Opened(self._reader.term(), self._reader.clock())
             self.distrusted = ""
-            return term
+            return opened
         except DISK_ERRORS:
-            return 0
+            return Opened()
         finally:  # what is open stays readable, and nothing is left behind however the process ends
             shutil.rmtree(copy, ignore_errors=True)
 
@@ -136,7 +137,7 @@ class Disk:
 
     # -- mending ----------------------------------------------------------------------------------------------
 
-    def begin_mending(self, writer: Writer, *, term: int) -> int:
+    def begin_mending(self, writer: Writer, *, term: int, clock: str = "") -> int:
         """Open a file that everything in memory can be written to; the newest row that will be superfluous then."""
         self.drop(writer)
         self._take_lock()
@@ -150,6 +151,7 @@ class Disk:
             last_id = file.last_id()
         writer.file = file
         file.write_term(term)
+        file.write_clock(clock)
         return last_id
 
     def finish_mending(self, writer: Writer) -> None:

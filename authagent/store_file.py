@@ -254,6 +254,14 @@ class StoreFile:
         if term > self.term():
             self._set("term", str(term))
 
+    def clock(self) -> str:
+        """What `write_clock` was given last; empty at first."""
+        return self._get("clock", "")
+
+    def write_clock(self, text: str) -> None:
+        """Keep `text` in place of what is kept."""
+        self._set("clock", text)
+
     def append(self, payloads: Sequence[bytes], expires_ms: int) -> int:
         """One group commit; returns how many bytes it took. On return it is on stable storage."""
         row = pack(payloads)

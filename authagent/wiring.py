@@ -40,7 +40,7 @@ from authagent.tally import Tally
 from authagent.webhook.hooks import Hooks
 from authagent.webhook.sender import Sources
 from protocol import addresses, codec
-from protocol.io.clock import read_clock
+from protocol.io.clock import read_boot_id, read_clock
 from protocol.io.control import serve_control
 from protocol.io.control_client import ExitCode
 from protocol.io.control_socket import ControlPathError
@@ -126,7 +126,8 @@ class _Program:
         self._log = log
         self._store: Store
         self._started_s = _monotonic_s()
-        self._server = Server(make_agent(made, dice), made, log, _clock, dice, Tally(log))
+        agent = make_agent(made, dice)
+        self._server = Server(agent, made, log, _clock, dice, Tally(log), boot_id=read_boot_id())
         self._handler = Handler(self._server, self._facts, _rfc3339, self._reload)
         self._server.carry_out = self._handler.for_partner
         self._server.on_role = self._tell_role
@@ -191,7 +192,7 @@ class _Program:
 
     def _slices(self) -> Iterator[bytes]:
         agent = self._server.agent
-        for changes in agent.table.slices(agent.duty.time.forgetting_ms(_clock()), SLICE_RECORDS):
+        for changes in agent.table.slices(agent.duty.time.shared_ms(_clock()) or 0, SLICE_RECORDS):
             yield from codec.encode_payloads(changes)
 
     # -- beside serving -------------------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ from protocol.session import Login, LoginId, Origin, Record
 QUIET_PAGES = 16
 """How many pages `sweep` may pass over for each that it looks at closely."""
 
+_EVER_MS = 1 << 62
+"""Later than all times."""
+
 __all__ = ["Counts", "Merged", "Table"]
 
 
@@ -94,14 +97,17 @@ class Table(Disclosure):
 
     # -- what others say -----------------------------------------------------------------------------------------
 
-    def merge(self, changes: Changes, now_ms: int) -> Merged:
+    def merge(self, changes: Changes, now_ms: int | None) -> Merged:
         """Take in what a peer, a store or an act says. Marks mean nothing here: see acts.marked.
 
-        That `changes` is within the bounds of the language is the caller's duty (the codec checks what peers send).
+        Without `now_ms` nothing is refused for its stamps: somebody else has let it in before, and what time it is
+        nobody here can tell yet. That `changes` is within the bounds of the language is the caller's duty (the codec
+        checks what peers send).
         """
-        return self._merge(changes, Merge(self._records, now_ms, self._doubt_ms, self.kept_ms))
-
-    def _merge(self, changes: Changes, merge: Merge) -> Merged:
+        if now_ms is None:
+            merge = Merge(self._records, 0, _EVER_MS, _EVER_MS)
+        else:
+            merge = Merge(self._records, now_ms, self._doubt_ms, self.kept_ms)
         for login_run in changes.logins:
             merge.logins(login_run)
         for end_run in changes.ends:
@@ -113,11 +119,6 @@ class Table(Disclosure):
         for item in changes.items:
             merge.item(item, self.items)
         return merge.merged
-
-    def restore(self, changes: Changes) -> None:
-        """Take in what this agent's own store has kept, whatever the time may be: it was let in before."""
-        ever_ms = 1 << 62
-        self._merge(changes, Merge(self._records, 0, ever_ms, ever_ms))
 
     def add(self, origin: Origin, sequence: int, login: Login) -> None:
         """Take in one login just made here, under a login id that nobody has seen. The caller heeds `full`."""

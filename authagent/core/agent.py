@@ -138,7 +138,7 @@ class Agent:
                 commands += self.duty.handover.stop(now)
             case on.Started():
                 self._tick_s = now.monotonic_s
-                commands += self.duty.start(event.term, now)
+                commands += self.duty.start(event, now)
             case _:
                 raise AssertionError(f"an agent does not expect {event!r}")
         return commands + self._finish(now)
@@ -201,9 +201,9 @@ class Agent:
         """Every heartbeat interval: who is silent, what is old, and a word to everybody."""
         self._tick_s = now.monotonic_s + self.settings.heartbeat_interval_s
         now_ms = self.duty.keep_time(now)
-        if self.duty.time.forgetting_ms(now):
+        if self.duty.time.shared_ms(now) is not None:
             self.table.sweep(now_ms, SWEEP_PAGES)
-        commands: list[Command] = []
+        commands = self.duty.time.persist(now)
         for peer in self.peers:
             if peer.liveness.suspect(now):
                 commands += self._close(peer, Code.SILENT, f"nothing heard from {peer.name}", now)
@@ -291,9 +291,9 @@ class Agent:
             return self._across(peer, message, now)
         match message:
             case Report():
-                return self.service.report(peer, message, self.duty.now_ms(now))
+                return self.service.report(peer, message, self.duty.time.shared_ms(now))
             case Update() if peer.is_partner:
-                return self.service.update(peer, message, self.duty.now_ms(now))
+                return self.service.update(peer, message, self.duty.time.shared_ms(now))
             case Heartbeat():
                 return self.duty.heartbeat(peer, message, now)
             case Stored():
@@ -308,7 +308,7 @@ class Agent:
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
-                return self.service.take(peer, changes, message.payload, self.duty.now_ms(now), "Bulk")
+                return self.service.take(peer, changes, message.payload, self.duty.time.shared_ms(now), "Bulk")
             case Acknowledgement():
                 return self.duty.acknowledged(peer, message, now)
             case IdleQuestion():

@@ -71,6 +71,13 @@ class PersistTerm:
 
 
 @attrs.frozen
+class PersistClock:
+    """Keep how far cluster time is ahead of this machine's boot clock, for the next process here; None: forget it."""
+
+    offset_ms: int | None
+
+
+@attrs.frozen
 class Tell:
     """Changes that were news here: for the log of sessions, the statistics, and whoever asks what happened.
 
@@ -140,6 +147,7 @@ Command: TypeAlias = (
     | Close
     | Persist
     | PersistTerm
+    | PersistClock
     | Tell
     | Log
     | AnnounceRole

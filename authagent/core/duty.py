@@ -131,9 +131,10 @@ class Duty:
             return False
         return now.monotonic_s - lead.heard_s <= HEARTBEATS_MISSED_MAX * self.settings.heartbeat_interval_s
 
-    def start(self, term: int, now: Now) -> list[Command]:
+    def start(self, event: on.Started, now: Now) -> list[Command]:
         """The table is loaded."""
-        return self._act(self.election.started(term, now.monotonic_s), now)
+        self.time.kept_ms = event.offset_ms
+        return self._act(self.election.started(event.term, now.monotonic_s), now)
 
     def opened(self, peer: Peer, now: Now) -> list[Command]:
         """A link was let in."""
@@ -256,7 +257,7 @@ class Duty:
             return self.sites.follow(peer, message, now)
         self.time.followed(peer)
         log = self.replication.log
-        commands = self.replication.flush()
+        commands = [*self.time.persist(now), *self.replication.flush()]
         replay = log.holds(message.log_id, message.sequence)
         sequence = message.sequence if replay else log.sequence
         commands.append(do.Send((peer.link,), Following(log.log_id, sequence, replay)))
@@ -391,10 +392,9 @@ class Duty:
         commands: list[Command] = []
         if partner is not None:
             commands.append(do.Close(partner.link, Code.STOPPING, "stopping"))
+        code, master = (Code.STOPPING, "") if partner is None else (Code.NOT_MASTER, self.settings.partner_name)
         for peer in self.peers:
-            if peer is not partner and partner is None:
-                commands.append(do.Close(peer.link, Code.STOPPING, "stopping"))
-            elif peer is not partner:
-                commands.append(do.Close(peer.link, Code.NOT_MASTER, "stopping", self.settings.partner_name))
+            if peer is not partner:
+                commands.append(do.Close(peer.link, code, "stopping", master))
             self.dismiss(peer)
-        return [*commands, do.Exit()]
+        return [*commands, do.PersistClock(None), do.Exit()]  # an operator may have stopped it to set the clocks

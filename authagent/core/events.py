@@ -14,9 +14,13 @@ from protocol.session import State
 
 @attrs.frozen
 class Started:
-    """The table is loaded; `term` is the greatest term on disk."""
+    """The table is loaded; `term` is the greatest term on disk.
+
+    `offset_ms` is the last PersistClock, if this machine has not started anew since then.
+    """
 
     term: int
+    offset_ms: int | None = None
 
 
 @attrs.frozen

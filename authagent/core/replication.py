@@ -66,7 +66,7 @@ class Replication:
         site: str,
         source: int | None,
         name: str,
-        now_ms: int,
+        now_ms: int | None,
         message: str = "",
     ) -> list[Command]:
         """Merge a batch and pass on what was news.

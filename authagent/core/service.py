@@ -36,7 +36,7 @@ class Service:
     # -- from peers -----------------------------------------------------------------------------------------------
 
     def take(
-        self, peer: Peer, changes: Changes, payload: bytes, now_ms: int, message: str, site: str = ""
+        self, peer: Peer, changes: Changes, payload: bytes, now_ms: int | None, message: str, site: str = ""
     ) -> list[Command]:
         """Changes from a peer of this site, whichever `message` brought them; they arose here unless `site` says where.
 
@@ -46,7 +46,7 @@ class Service:
             changes, payload, site or self.settings.site, peer.link, peer.name, now_ms, message
         )
 
-    def report(self, peer: Peer, message: Report, now_ms: int) -> list[Command]:
+    def report(self, peer: Peer, message: Report, now_ms: int | None) -> list[Command]:
         """What arose at a follower. An empty one is a fence: only its acknowledgement is of interest."""
         commands: list[Command] = []
         if message.payload:
@@ -56,7 +56,7 @@ class Service:
         self._owed[peer.link] = None
         return commands
 
-    def update(self, peer: Peer, message: Update, now_ms: int) -> list[Command]:
+    def update(self, peer: Peer, message: Update, now_ms: int | None) -> list[Command]:
         """An entry of the log that this agent follows."""
         changes = codec.decode_changes(message.payload)
         commands = self.take(peer, changes, message.payload, now_ms, "Update", message.site)

@@ -2,9 +2,10 @@
 
 Rules of this file:
 
-- The site's time outlives its agents: as long as a proxy has kept it, a master goes on with it. One that started alone
-  has but its own wall clock, which may be wrong; no proxy that knows better follows such a time. So until one does, the
-  first that has kept another time is believed.
+- The site's time outlives its agents. One that crashed finds it on its disk: the machine's boot clock has gone on. A
+  machine that has started anew has but its wall clock, which may be wrong.
+- As long as a proxy has kept the site's time, a master goes on with it: no proxy that knows better follows another.
+  So until one follows, the first that has kept a time far from ours is believed.
 - A time that nobody else knows of may step. Once a proxy follows, it is slewed and never stepped, whatever wall clocks
   say; and nothing is forgotten before that.
 - A slave that is far from its master's time takes it over at once: promoted, it shifts nothing.
@@ -24,15 +25,19 @@ from authagent.core.settings import Settings
 from protocol.messages import Heartbeat
 from protocol.stamp import ClusterClock, Now, Offset
 
+KEPT_MS = 50
+"""How far time may have moved against the boot clock before the disk is told: slewing, that is once in ten seconds."""
+
 WORD_LATE_MS_MAX = 60_000
 """A word may have waited for so long on its way: one that is no further away may be of our time, and just old."""
 
 
 class Whose(enum.Enum):
-    """Whose time it is that a master keeps."""
+    """Whose time it is that an agent keeps."""
 
     OWN = "of our wall clock; nobody else knows of it"
-    TOLD = "of a proxy that has kept it, and does not follow yet"
+    KEPT = "of the site, as this agent kept it before it crashed; nobody follows yet"
+    TOLD = "of another that has kept it, by its word alone"
     SITE = "of the site: others keep it too"
 
 
@@ -43,31 +48,35 @@ class Timekeeping:
     settings: Settings
     clock: ClusterClock
     whose: Whose = Whose.OWN
+    kept_ms: int | None = None  # the offset that is on disk
 
-    def forgetting_ms(self, now: Now) -> int:
-        """The time by which what has expired may be forgotten: cluster time, or 0 as long as nobody shares ours."""
-        return self.clock.now_ms(now) if self.whose == Whose.SITE else 0
+    def shared_ms(self, now: Now) -> int | None:
+        """Cluster time; None as long as nobody shares it: by such a time nothing is forgotten, and no stamp judged."""
+        return self.clock.now_ms(now) if self.whose == Whose.SITE else None
 
     def promoted(self, linked: Iterable[Peer], now: Now) -> list[Command]:
         """This agent is master from now on; who is linked may have told its time before."""
+        if self.whose == Whose.OWN and self.kept_ms is not None:
+            self.whose = Whose.KEPT
+            self.clock.accept(_offset(self.kept_ms, now), now)
         self.lead(now)
         told = [(peer, peer.heartbeat) for peer in linked if peer.heartbeat is not None]
         return [command for peer, message in told for command in self.heard(peer, message, now)]
 
     def lead(self, now: Now) -> None:
         """As master, at each tick."""
-        own_ms = now.wall_ms - now.boot_ms
-        own = Offset(0, own_ms, own_ms, now.boot_ms)
+        own = _offset(now.wall_ms - now.boot_ms, now)
         if self.whose == Whose.OWN and self._is_far(own, now):
             self.clock.accept(own, now)
         self.clock.lead(now)
 
     def resigned(self, lead: Peer, now: Now) -> None:
-        """This agent is slave from now on: until a trip is measured it goes by its master's word, if it must."""
-        if self.whose != Whose.OWN or lead.heartbeat is None:
+        """This agent is slave from now on: it compares tables by its master's word until it has measured its time."""
+        if self.whose == Whose.SITE or lead.heartbeat is None:
             return
         told = _told(lead.heartbeat, now)
-        if self._is_far(told, now, WORD_LATE_MS_MAX):
+        if self._is_far(told, now):
+            self.whose = Whose.TOLD
             self.clock.accept(told, now)
 
     def follow(self, lead: Peer, now: Now) -> None:
@@ -91,12 +100,21 @@ class Timekeeping:
         if self.whose == Whose.SITE or not self.clock.is_set or not _keeps_ours(peer):
             return []
         told, before_ms = _told(message, now), self.clock.now_ms(now)
-        if not self._is_far(told, now, WORD_LATE_MS_MAX if self.whose == Whose.OWN else 0):
+        if not self._is_far(told, now, 0 if self.whose == Whose.TOLD else WORD_LATE_MS_MAX):
             return []
         self.whose = Whose.TOLD
         self.clock.accept(told, now)
         ahead_s = (self.clock.now_ms(now) - before_ms) / 1000
         return [do.Log("clock.taken", "alarm", {"peer": peer.name, "ahead_s": round(ahead_s, 1)})]
+
+    def persist(self, now: Now) -> list[Command]:
+        """At each tick, and once somebody follows: what the disk must know to go on with this time after a crash."""
+        offset_ms = self.clock.offset_ms(now)
+        known = self.kept_ms is not None and abs(offset_ms - self.kept_ms) < KEPT_MS
+        if known or self.whose != Whose.SITE:
+            return []
+        self.kept_ms = offset_ms
+        return [do.PersistClock(offset_ms)]
 
     def _is_far(self, sample: Offset, now: Now, late_ms: int = 0) -> bool:
         """Whether another's time is too far from ours to be slewed to; not where it keeps none.
@@ -107,6 +125,11 @@ class Timekeeping:
             return False
         away_ms = abs(sample.cluster_ms + now.boot_ms - self.clock.now_ms(now))
         return away_ms > self.settings.max_clock_offset_ms + late_ms
+
+
+def _offset(cluster_ms: int, now: Now) -> Offset:
+    """Cluster time less own boot clock, known without asking anybody."""
+    return Offset(0, cluster_ms, cluster_ms, now.boot_ms)
 
 
 def _told(message: Heartbeat, now: Now) -> Offset:

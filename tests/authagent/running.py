@@ -71,6 +71,7 @@ class ListStore:
     stored: Callable[[int], None] = lambda position: None
     status: StoreStatus = attrs.field(factory=lambda: StoreStatus(True, ""))
     term: int = 0
+    clock: str = ""
     loaded_fraction: float = 1.0
     errors_total: int = 0
     queued_bytes: int = 0
@@ -87,6 +88,9 @@ class ListStore:
 
     def write_term(self, term: int, done: Callable[[bool], None]) -> None:
         self.term = max(self.term, term)
+
+    def write_clock(self, text: str) -> None:
+        self.clock = text
 
     def doubt(self, why: str) -> None:
         self.doubts.append(why)

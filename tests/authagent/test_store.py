@@ -168,9 +168,10 @@ async def test_terms_are_stored_before_they_are_announced(
         gate.set()
         await until(lambda: done == [True])
         store.write_term(2, done.append)
+        store.write_clock("boot 2")
         await until(lambda: done == [True, True])
     async with Memory().opened(nursery, tmp_path) as store:
-        assert store.term == 4
+        assert (store.term, store.clock) == (4, "boot 2")
 
 
 async def test_a_snapshot_under_writing_loses_nothing(tmp_path: Path, nursery: trio.Nursery) -> None:
@@ -366,6 +367,7 @@ async def test_a_full_disk_is_survived(tmp_path: Path, nursery: trio.Nursery) ->
             memory.add(store, b"while it was full")
             done: list[bool] = []
             store.write_term(9, done.append)
+            store.write_clock("boot 9")
             await until(lambda: done == [False])
             await trio.sleep(0.1)
             assert memory.stored[-1] == stored and not store.status.ok
@@ -378,7 +380,7 @@ async def test_a_full_disk_is_survived(tmp_path: Path, nursery: trio.Nursery) ->
         again = Memory()
         async with again.opened(nursery, folder) as store:
             assert set(again.payloads) == set(memory.payloads)
-            assert store.term == 9
+            assert (store.term, store.clock) == (9, "boot 9")
 
 
 @needs_mounts
@@ -599,10 +601,10 @@ async def test_a_folder_that_another_has_taken_is_not_mended(
     errors = [StoreUnusable("state folder is in use")] * 2
     begin_mending = Disk.begin_mending
 
-    def refuse(disk: Disk, writer: Writer, *, term: int) -> int:
+    def refuse(disk: Disk, writer: Writer, *, term: int, clock: str) -> int:
         if errors:
             raise errors.pop()
-        return begin_mending(disk, writer, term=term)
+        return begin_mending(disk, writer, term=term, clock=clock)
 
     monkeypatch.setattr(Disk, "begin_mending", refuse)
     memory = Memory()

@@ -45,6 +45,7 @@ def stored(folder: Path, *payloads: bytes) -> None:
     file = StoreFile(folder / MAIN, AGENT)
     file.append(payloads, NEVER_MS)
     file.write_term(5)
+    file.write_clock("boot 7")
     file.close()
 
 
@@ -55,19 +56,19 @@ def forge(folder: Path, name: str, value: str) -> None:
     database.close()
 
 
-def test_opening_tells_the_term(tmp_path: Path) -> None:
-    """An ordinary file is opened for writing, with its term, and nothing is set aside."""
+def test_opening_tells_the_term_and_the_clock(tmp_path: Path) -> None:
+    """An ordinary file is opened for writing, and nothing is set aside."""
     stored(tmp_path, b"x")
     disk, writer = disk_of(tmp_path), hands()
     opened = disk.open(writer)
-    assert (opened.term, opened.error, disk.take_set_aside()) == (5, None, [])
+    assert (opened.term, opened.clock, opened.error, disk.take_set_aside()) == (5, "boot 7", None, [])
     assert disk.read(0, 0, writer).payloads == [b"x"]
     disk.drop(writer)
     disk.unlock()
 
 
 def test_a_file_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the original cannot be opened for writing, its content and term are known, and no copy stays behind."""
+    """Where the original cannot be opened for writing, all that it says is known, and no copy stays behind."""
     stored(tmp_path / "state", b"x")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
     (tmp_path / "copies").mkdir()
@@ -81,7 +82,8 @@ def test_a_file_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkey
     monkeypatch.setattr(StoreFile, "__init__", refuse)
     disk, writer = disk_of(tmp_path / "state"), hands()
     opened = disk.open(writer)
-    assert opened.term == 5 and isinstance(opened.error, PermissionError) and writer.file is None
+    assert (opened.term, opened.clock) == (5, "boot 7") and isinstance(opened.error, PermissionError)
+    assert writer.file is None
     assert disk.newest_id(writer) == 1
     assert disk.read(0, 0, writer).payloads == [b"x"]
     assert list((tmp_path / "copies").iterdir()) == []
@@ -100,8 +102,9 @@ def test_mending_a_sound_file_goes_on_with_it(tmp_path: Path) -> None:
     stored(tmp_path, b"x")
     disk, writer = disk_of(tmp_path), hands()
     disk.open(writer)
-    assert disk.begin_mending(writer, term=8) == 1
-    assert writer.file is not None and writer.file.path.name == MAIN and writer.file.term() == 8
+    assert disk.begin_mending(writer, term=8, clock="boot 8") == 1
+    assert writer.file is not None and writer.file.path.name == MAIN
+    assert (writer.file.term(), writer.file.clock()) == (8, "boot 8")
     disk.finish_mending(writer)
     assert disk.take_set_aside() == []
     disk.drop(writer)
@@ -114,12 +117,13 @@ def test_mending_a_distrusted_file_replaces_it(tmp_path: Path) -> None:
     disk, writer = disk_of(tmp_path), hands()
     disk.open(writer)
     disk.distrusted = "row 1 does not match its checksum"
-    assert disk.begin_mending(writer, term=5) == 0
+    assert disk.begin_mending(writer, term=5, clock="boot 7") == 0
     assert writer.file is not None and writer.file.path.name == REBUILDING
     writer.file.append([b"y"], NEVER_MS)
     disk.finish_mending(writer)
     assert writer.file is not None and writer.file.path.name == MAIN
-    assert writer.file.read(0).payloads == [b"y"] and writer.file.term() == 5
+    assert writer.file.read(0).payloads == [b"y"]
+    assert (writer.file.term(), writer.file.clock()) == (5, "boot 7")
     (aside,) = disk.take_set_aside()
     assert aside.why == "row 1 does not match its checksum" and (tmp_path / aside.name).exists()
     assert not disk.distrusted

@@ -114,6 +114,20 @@ def test_terms_only_grow(tmp_path: Path) -> None:
     file.close()
 
 
+def test_the_clock_is_what_was_written_last(tmp_path: Path) -> None:
+    """It survives a restart; at first, and once it was forgotten, there is none."""
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert file.clock() == ""
+    for text in ("boot 7", "boot 5"):
+        file.write_clock(text)
+    file.close()
+    file = StoreFile(tmp_path / "a", AGENT)
+    assert file.clock() == "boot 5"
+    file.write_clock("")
+    assert file.clock() == ""
+    file.close()
+
+
 def test_one_thread_after_another_may_use_it(tmp_path: Path) -> None:
     """What one has opened, another may write to."""
     file = StoreFile(tmp_path / "a", AGENT)

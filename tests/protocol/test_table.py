@@ -198,16 +198,18 @@ def test_a_login_made_here_is_there_at_once() -> None:
 
 
 @pytest.mark.parametrize("away_ms", [0, 400 * 24 * HOUR_MS, -400 * 24 * HOUR_MS])
-def test_what_is_restored_is_all_there_whatever_the_time(away_ms: int) -> None:
-    """A store's content was let in before: logins, ends, activity, barriers and items of long ago, or years ahead."""
+def test_what_is_merged_without_a_time_is_all_there(away_ms: int) -> None:
+    """Somebody let it in before: logins, ends, activity, barriers and items of long ago, or years ahead."""
     at_ms, sole = NOW_MS + away_ms, Origin("proxy3", 1)
     table, made = new_table(), login(at=at_ms)
-    table.restore(logged_in(1, made))
-    table.restore(touched(1, at_ms + HOUR_MS))
-    table.restore(ended(1, login(at=at_ms), sole))
-    table.restore(
-        Changes(barriers=(Barrier("carol", at_ms),), items=(Item("image", "i1", "", "lan1", at_ms, at_ms + 1),))
-    )
+    item = Item("image", "i1", "", "lan1", at_ms, at_ms + 1)
+    for changes in (
+        logged_in(1, made),
+        touched(1, at_ms + HOUR_MS),
+        ended(1, login(at=at_ms), sole),
+        Changes(barriers=(Barrier("carol", at_ms),), items=(item,)),
+    ):
+        table.merge(changes, None)
     left = table.record(login_id(1))
 
     assert left is not None and left.active_at == at_ms + HOUR_MS

@@ -56,6 +56,7 @@ class AgentProcess(Process):
         self.partner: Process | None = None
         self.disk: list[bytes] = []
         self.disk_term = 0
+        self.disk_clock: int | None = None
         self.disk_lost_count = 0
         self.store_works = True
         self.settings = Settings(site=SITE, id=id, partner=partner)
@@ -81,10 +82,15 @@ class AgentProcess(Process):
         self.begin()
         table = Table(digest_key=DIGEST_KEY)
         for payload in self.disk:
-            table.restore(codec.decode_changes(payload))
+            table.merge(codec.decode_changes(payload), None)
         self.agent = Agent(self.settings, table, random.Random(self.world.random.random()), SECRET_ID)
         self._unsynced, self._committing = [], False
-        self.step(on.Started(self.disk_term))
+        self.step(on.Started(self.disk_term, self.disk_clock))
+
+    def lose_power(self) -> None:
+        """As kill, and its machine starts anew too: what was kept of its boot clock means nothing any more."""
+        self.kill()
+        self.disk_clock = None
 
     def stop(self) -> None:
         """As SIGTERM."""
@@ -115,7 +121,7 @@ class AgentProcess(Process):
         return None if found is None else Ruling(found.ruling)
 
     def lose_disk(self) -> None:
-        self.disk, self.disk_term, self.terms = [], 0, []
+        self.disk, self.disk_term, self.disk_clock, self.terms = [], 0, None, []
         self.disk_lost_count += 1
 
     def step(self, event: on.Event) -> None:
@@ -194,6 +200,8 @@ class AgentProcess(Process):
         match command:
             case do.PersistTerm(term):
                 self.disk_term = term
+            case do.PersistClock(offset_ms):
+                self.disk_clock = offset_ms
             case do.Dial(timeout_s):
                 assert self.partner is not None, "there is nobody to dial"
                 self.world.dial(self, self.partner, timeout_s, self._dial_failed)

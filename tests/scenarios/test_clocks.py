@@ -1,4 +1,4 @@
-"""Wrong clocks: an agent that starts alone with one goes on with the time that its proxies have kept."""
+"""Wrong clocks: an agent that starts alone with one goes on with the time that it kept, or that its proxies have."""
 
 from collections.abc import Sequence
 
@@ -23,6 +23,14 @@ def _site(world: World) -> tuple[AgentProcess, AgentProcess, list[ProxyProcess]]
     return one, two, proxies
 
 
+def _all_lose_power(one: AgentProcess, two: AgentProcess, proxies: Sequence[ProxyProcess]) -> None:
+    """And nobody is left who knows what time it is."""
+    for agent in (one, two):
+        agent.lose_power()
+    for proxy in proxies:
+        proxy.kill()
+
+
 def _together(one: AgentProcess, two: AgentProcess, proxies: Sequence[ProxyProcess]) -> bool:
     """Whether one agent leads, the other follows, all proxies are served, and all hold the same."""
     served = all(proxy.client.synchronised for proxy in proxies)
@@ -36,13 +44,64 @@ def _ahead_s(process: AgentProcess | ProxyProcess) -> float:
     return (clock.now_ms(process.now()) - EPOCH_MS) / 1000 - process.world.now_s
 
 
+@pytest.mark.parametrize("wrong_s", [3, -30, 772, -772, 3 * 365 * 86_400])
+def test_an_agent_that_crashed_goes_on_with_the_time_that_it_kept(wrong_s: int) -> None:
+    """Both die while a clock is wrong, one comes back with it, and its first proxy starts fresh: nobody is shut out."""
+    world = World()
+    one, two, proxies = _site(world)
+    for process in (one, two, proxies[0]):
+        process.kill()
+    world.run(1)
+    world.cut("a2", "p2")
+    two.wall_ahead_ms = 1_000 * wrong_s
+    two.start()
+    proxies[0].start()
+    world.run_until(lambda: proxies[0].client.synchronised, 10)
+    session = proxies[0].login("10.0.0.9", "bob")
+    world.heal()
+    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    two.wall_ahead_ms = 0
+    one.start()
+    world.run_until(lambda: _together(one, two, proxies), 10)
+
+    assert all(proxy.lookup(key) is not None for proxy in proxies for key in ("10.0.0.0", "10.0.0.1", "10.0.0.9"))
+    assert proxies[0].reached(session) == "site"
+    assert all(proxy.client.last_refusal == "" for proxy in proxies)
+    assert all(abs(_ahead_s(process)) < 1 for process in (one, two, *proxies))
+
+
+def test_an_agent_that_was_stopped_starts_by_its_wall_clock() -> None:
+    """An operator who has set the clocks stops all, starts all, and has the right time."""
+    world = World()
+    one, two, proxies = _site(world)
+    _all_lose_power(one, two, proxies)
+    one.wall_ahead_ms = two.wall_ahead_ms = 120_000
+    for process in (one, two, *proxies):
+        process.start()
+    world.run_until(lambda: _together(one, two, proxies), 10)
+    world.run(1)
+    assert _ahead_s(one) > 119 and one.disk_clock is not None
+    for agent in (one, two):
+        agent.stop()
+        world.run(2)
+        assert not agent.running and agent.disk_clock is None
+    for proxy in proxies:
+        proxy.kill()
+    one.wall_ahead_ms = two.wall_ahead_ms = 0
+    for process in (one, two, *proxies):
+        process.start()
+    world.run_until(lambda: _together(one, two, proxies), 10)
+
+    assert all(abs(_ahead_s(process)) < 1 for process in (one, two, *proxies))
+
+
 @pytest.mark.parametrize("wrong_s", [772, -772, 3 * 365 * 86_400])
 def test_an_agent_that_starts_alone_with_a_wrong_clock_goes_on_with_the_time_of_its_proxies(wrong_s: int) -> None:
     """Both agents die, one comes back with a clock that is set right soon after, then the other: nobody is shut out."""
     world = World()
     one, two, proxies = _site(world)
-    one.kill()
-    two.kill()
+    one.lose_power()
+    two.lose_power()
     world.run(1)
     two.wall_ahead_ms = 1_000 * wrong_s
     two.start()
@@ -63,8 +122,8 @@ def test_what_proxies_have_said_before_it_serves_counts_too() -> None:
     """Those who wait at its door as it becomes master are heard before they are told its time: none refuses it."""
     world = World()
     one, two, proxies = _site(world)
-    one.kill()
-    two.kill()
+    one.lose_power()
+    two.lose_power()
     world.silence("a1", "a2")
     two.wall_ahead_ms = 772_000
     two.start()
@@ -82,8 +141,7 @@ def test_an_agent_that_starts_long_before_or_after_keeps_what_it_has_on_disk(wro
     one, two, proxies = _site(world)
     proxies[0].logout("10.0.0.1")
     world.run(2)
-    for process in (one, two, *proxies):
-        process.kill()
+    _all_lose_power(one, two, proxies)
     one.lose_disk()
     two.wall_ahead_ms = 1_000 * wrong_s
     two.start()
@@ -103,8 +161,7 @@ def test_a_clock_that_is_set_right_before_it_serves_counts() -> None:
     """What its clock showed as it loaded its store is forgotten, though those at its door have just started too."""
     world = World()
     one, two, proxies = _site(world)
-    for process in (one, two, *proxies):
-        process.kill()
+    _all_lose_power(one, two, proxies)
     world.silence("a1", "a2")
     two.wall_ahead_ms = -307_000
     for process in (two, *proxies):
@@ -121,8 +178,8 @@ def test_a_time_that_a_proxy_follows_is_kept() -> None:
     """An agent whose first proxy starts fresh leads by its own clock: another proxy is refused, as documented."""
     world = World()
     one, two, proxies = _site(world)
-    one.kill()
-    two.kill()
+    one.lose_power()
+    two.lose_power()
     proxies[0].kill()
     world.cut("a2", "p2")
     two.wall_ahead_ms = 120_000
@@ -143,7 +200,7 @@ def test_a_split_with_a_wrong_clock_ends_with_the_time_of_the_proxies() -> None:
     one, two, proxies = _site(world)
     for name in ("a1", "p1", "p2"):
         world.cut("a2", name)
-    two.kill()
+    two.lose_power()
     two.wall_ahead_ms = 120_000
     two.start()
     world.run(5)
@@ -159,8 +216,7 @@ def test_a_slave_takes_the_time_of_a_master_far_away_at_once() -> None:
     """Promoted, it goes on with the time that its master's proxies keep, and its own before that is forgotten."""
     world = World()
     one, two, proxies = _site(world)
-    for process in (one, two, *proxies):
-        process.kill()
+    _all_lose_power(one, two, proxies)
     one.wall_ahead_ms = two.wall_ahead_ms = 120_000
     one.start()
     for proxy in proxies:

@@ -88,16 +88,18 @@ class AgentProcess(Process):
         content = self.disk.opened()
         table = Table(digest_key=DIGEST_KEY, max_clock_offset_ms=self.settings.max_clock_offset_ms)
         for payload in content.payloads:
-            table.restore(codec.decode_changes(payload))
+            table.merge(codec.decode_changes(payload), None)
         self.agent = Agent(self.settings, table, self.dice, SECRET_ID)
         self.world.oracle.started(self)
-        self.step(on.Started(content.term))
+        self.step(on.Started(content.term, content.clock_ms))
         self.settle()
 
     def kill(self, *, power: bool = False) -> None:
         if self.running:
             super().kill(power=power)
             self.disk.crash(self.dice)
+            if power:
+                self.disk.content.clock_ms = None  # the boot clock begins anew with the machine
             self.world.oracle.ended(self)
 
     def stop(self) -> None:
@@ -208,6 +210,8 @@ class AgentProcess(Process):
         match command:
             case do.PersistTerm(term):
                 self.disk.write_term(term)
+            case do.PersistClock(offset_ms):
+                self.disk.write_clock(offset_ms)
             case do.Dial(timeout_s):
                 assert self.partner is not None, "there is nobody to dial"
                 self.world.network.dial(self, self.partner, timeout_s)
@@ -240,5 +244,5 @@ class AgentProcess(Process):
         self.world.oracle.ended(self)
 
     def _slices(self) -> list[bytes]:
-        slices = self.agent.table.slices(self.agent.duty.time.forgetting_ms(self.now()))
+        slices = self.agent.table.slices(self.agent.duty.time.shared_ms(self.now()) or 0)
         return [payload for part in slices for payload in codec.encode_payloads(part)]

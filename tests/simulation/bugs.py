@@ -16,8 +16,15 @@ from pathlib import Path
 
 import attrs
 
-from tests.simulation import bugs_of_agents, bugs_of_items, bugs_of_proxies, bugs_of_sites, bugs_of_tables
-from tests.simulation.options import WAN_SEEDS
+from tests.simulation import (
+    bugs_of_agents,
+    bugs_of_clocks,
+    bugs_of_items,
+    bugs_of_proxies,
+    bugs_of_sites,
+    bugs_of_tables,
+)
+from tests.simulation.options import CLOCK_SEEDS, WAN_SEEDS
 from tests.simulation.run import play
 from tests.simulation.switchboard import BUGS, seeded
 
@@ -27,7 +34,16 @@ RUNS_MAX = 300
 HUNT_S = 180.0
 """Simulated seconds of one hunting run."""
 
-FILES = (bugs_of_agents, bugs_of_proxies, bugs_of_tables, bugs_of_sites, bugs_of_items)
+FIRST_SEEDS = {
+    bugs_of_agents: 0,
+    bugs_of_proxies: 0,
+    bugs_of_tables: 0,
+    bugs_of_items: 0,
+    bugs_of_sites: WAN_SEEDS,
+    bugs_of_clocks: CLOCK_SEEDS,
+}
+"""The files of bugs, and where each begins to hunt."""
+
 CATCHES = Path(__file__).with_name("catches.txt")
 
 
@@ -62,7 +78,7 @@ def _seeds(name: str, runs: int) -> Iterator[int]:
     last = remembered().get(name)
     if last is not None:
         yield last
-    first = WAN_SEEDS if BUGS[name].__module__ == bugs_of_sites.__name__ else 0
+    first = next(first for file, first in FIRST_SEEDS.items() if file.__name__ == BUGS[name].__module__)
     yield from range(first, first + runs)
 
 

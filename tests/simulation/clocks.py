@@ -5,7 +5,8 @@ Rules of this file:
 - The monotonic clock runs at its own rate and stands still while the machine is suspended; the boot clock counts
   that too. Neither ever jumps, as on Linux.
 - The wall clock is true time and an error: an offset, a drift, jumps, and a strobe that swings it to and fro.
-- What a swarm calls "bounded" is for the schedule to keep: nothing here limits an error.
+- What a swarm calls "bounded" is for the schedule to keep: nothing here limits an error. `off_ms` is by how much a
+  clock is wrong beyond that bound, for as long as a fault lasts.
 """
 
 import attrs
@@ -19,6 +20,7 @@ class Clock:
     """One process's clocks. `rate` is how fast its crystal runs; all else is about the time of day."""
 
     wall_error_ms: int = 0
+    off_ms: int = 0
     wall_drift: float = 0.0
     rate: float = 1.0
     strobe_ms: int = 0
@@ -39,7 +41,7 @@ class Clock:
 
     def error_ms(self, true_s: float) -> int:
         """How far the time of day is ahead of true time."""
-        error_ms = self.wall_error_ms + int(self.wall_drift * true_s * 1000)
+        error_ms = self.wall_error_ms + self.off_ms + int(self.wall_drift * true_s * 1000)
         if self.strobe_ms and int(true_s / self.strobe_period_s) % 2:
             error_ms += self.strobe_ms
         return error_ms

@@ -28,13 +28,14 @@ MEND_S = 0.3
 
 @attrs.define
 class Content:
-    """What a file holds: payloads in the order of writing, and the term."""
+    """What a file holds: payloads in the order of writing, the term, and the site's time against the boot clock."""
 
     payloads: list[bytes] = attrs.field(factory=list)
     term: int = 0
+    clock_ms: int | None = None
 
     def copy(self) -> "Content":
-        return Content(list(self.payloads), self.term)
+        return Content(list(self.payloads), self.term, self.clock_ms)
 
 
 @attrs.define
@@ -87,6 +88,7 @@ class Disk:
         self.slices: Callable[[], list[bytes]]
         self._given: list[tuple[int, bytes]] = []
         self._term: int | None = None
+        self._clock_ms: int | None = None
         self._writing: tuple[list[tuple[int, bytes]], int | None] | None = None
         self._mending = False
         self._last_position = 0
@@ -96,7 +98,7 @@ class Disk:
     def opened(self) -> Content:
         """The process starts and reads its file."""
         self._given, self._term, self._writing, self._mending = [], None, None, False
-        self._last_position = 0
+        self._last_position, self._clock_ms = 0, self.content.clock_ms
         return self.content
 
     def write(self, position: int, payload: bytes) -> None:
@@ -107,6 +109,12 @@ class Disk:
     def write_term(self, term: int) -> None:
         self._term = term
         self._commit_soon()
+
+    def write_clock(self, clock_ms: int | None) -> None:
+        """At once if there is room: what a crash may leave instead is the value before, which is as good."""
+        self._clock_ms = clock_ms
+        if not self.full:
+            self.content.clock_ms = clock_ms
 
     # -- commits --------------------------------------------------------------------------------------------------
 
@@ -147,7 +155,7 @@ class Disk:
     def _mended(self, term: int) -> None:
         """The table as it is now is in a new file, and so is all that was given until now."""
         self._mending = False
-        self.content = Content(self.slices(), term if self._term is None else self._term)
+        self.content = Content(self.slices(), term if self._term is None else self._term, self._clock_ms)
         self._given, self._term = [], None
         if self._last_position:
             self.stored(self._last_position)
@@ -185,4 +193,5 @@ class Disk:
         """There is room again, and no call fails."""
         self.full, self.fails_at = False, None
         if self.process.active:
+            self.content.clock_ms = self._clock_ms
             self._commit_soon()

@@ -12,6 +12,8 @@ import random
 
 import attrs
 
+from protocol.stamp import SLEW_US_PER_MS
+from tests.simulation.clock_faults import SPARED
 from tests.simulation.faults import FAULTS, WAN_FAULTS
 from tests.simulation.speech import Dialect
 
@@ -24,6 +26,12 @@ CLOCK_BOUNDS_MS = (0, 50, 400, 800)
 
 WAN_SEEDS = 10_000_000
 """From this seed on every run has several sites; of the others one in eight."""
+
+CLOCK_SEEDS = 20_000_000
+"""From this seed on every run has one site, whose agents' clocks are wrong by far at times."""
+
+SLEW_S = SLEW_US_PER_MS / 1000
+"""By how much a wrong clock pulls the site's time in a second."""
 
 STAND_IN_SHARE = 0.6
 FILTER_SHARE = 0.6
@@ -72,9 +80,17 @@ class Options:
     """Whether agents of other sites serve a proxy whose own are all out of reach."""
     kept_home: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """By site, the users whose sessions it does not share with others: its [[remote]]."""
+    far_clock_every_s: float = 0.0
+    """How often an agent's clock is wrong beyond the bound; 0 for never."""
     item_every_s: float = 0.0
     cookie_every_s: float = 0.0
     """How often somebody makes an item, and is given a cookie; 0 for never."""
+
+    @property
+    def doubt_s(self) -> float:
+        """How far two clocks of agents, and what is made of them, may differ in a run."""
+        far_s = SLEW_S * self.duration_s if self.far_clock_every_s else 0.0
+        return 2 * (self.clock_bound_ms / 1000 + self.drift * 600 + far_s)
 
     @property
     def linked(self) -> bool:
@@ -103,7 +119,8 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
     """The options of a seed."""
     dice = random.Random(f"{seed}/options")
     choose = dice.choice
-    sites = choose((1, 1, 1, 1, 1, 1, 1, 2)) if seed < WAN_SEEDS else choose((2, 2, 3))
+    several = WAN_SEEDS <= seed < CLOCK_SEEDS
+    sites = choose((2, 2, 3)) if several else choose((1, 1, 1, 1, 1, 1, 1, 2)) if seed < WAN_SEEDS else 1
     agents = tuple(choose((2, 2, 2, 2, 2, 2, 1)) for _ in range(sites))
     proxies = tuple(choose((1, 2, 2, 3, 3) if sites == 1 else (1, 2)) for _ in range(sites))
     names = [f"s{site}{kind}" for site in range(1, sites + 1) for kind in ("a1", "a2", "p1", "p2", "p3")]
@@ -140,7 +157,20 @@ def draw(seed: int, duration_s: float = 300.0) -> Options:
         ),
         faults=tuple((kind, choose((0.5, 1.0, 3.0))) for kind in on),
     )
+    if seed >= CLOCK_SEEDS:
+        drawn = _with_far_clocks(drawn, dice)
     return _with_items(_between_sites(drawn, dice) if sites > 1 else drawn)
+
+
+def _with_far_clocks(drawn: Options, dice: random.Random) -> Options:
+    kept = tuple((kind, weight) for kind, weight in drawn.faults if kind not in SPARED)
+    return attrs.evolve(
+        drawn,
+        rounds=max(drawn.rounds, 3),
+        clock_bound_ms=min(drawn.clock_bound_ms, 50),
+        faults=kept or (("kill", 1.0),),
+        far_clock_every_s=dice.choice((5.0, 15.0, 40.0)),
+    )
 
 
 def _with_items(drawn: Options) -> Options:

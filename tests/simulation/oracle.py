@@ -65,7 +65,7 @@ class Oracle:
         self.options = options
         self.sites: list[Site] = []
         self.checks: Counter[str] = Counter()
-        self.doubt_s = 2 * options.clock_bound_ms / 1000 + 2 * options.drift * 600 + ROUNDING_S
+        self.doubt_s = options.doubt_s + ROUNDING_S
         self.items = ItemOracle(self.checks, self.doubt_s)
         self._site_of: dict[Process, Site] = {}
         self._stored_on: dict[AgentProcess, int] = {}  # the disk that an agent had when it last said what is on it

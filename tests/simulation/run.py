@@ -15,7 +15,8 @@ from contextlib import nullcontext
 import attrs
 
 from tests.simulation.askers import PATIENCE_S
-from tests.simulation.faults import FAULTS, WAN_FAULTS, Cast, Step
+from tests.simulation.clock_faults import CLOCK_FAULTS
+from tests.simulation.faults import FAULTS, WAN_FAULTS, Cast, Fault, Step
 from tests.simulation.item_load import stories
 from tests.simulation.item_trial import ItemTrial
 from tests.simulation.lives import Broken
@@ -65,7 +66,12 @@ def schedule(options: Options) -> list[Step]:
     if options.linked:
         steps += _between_sites(options, dice)
     if options.stand_in:
-        steps += _without_agents(options)
+        dice = random.Random(f"{options.seed}/stand_in")
+        steps += _besides(options, dice, SITE_FAULTS, dice.choice((20.0, 40.0, 80.0)))
+    if options.far_clock_every_s:
+        dice = random.Random(f"{options.seed}/far_clocks")
+        calm_s = options.duration_s / options.rounds  # by then every agent knows its site's time
+        steps += _besides(options, dice, CLOCK_FAULTS, options.far_clock_every_s, calm_s)
     steps += stories(options)
     return sorted(steps, key=lambda step: step.at_s)
 
@@ -85,16 +91,16 @@ def _between_sites(options: Options, dice: random.Random) -> Iterator[Step]:
         at_s += dice.expovariate(1 / options.wan_fault_every_s)
 
 
-def _without_agents(options: Options) -> Iterator[Step]:
-    """Faults that leave a site's proxies without its agents, all through the run."""
-    dice = random.Random(f"{options.seed}/stand_in")
-    every_s = dice.choice((20.0, 40.0, 80.0))
+def _besides(
+    options: Options, dice: random.Random, kinds: dict[str, Fault], every_s: float, begins_s: float = 0.0
+) -> Iterator[Step]:
+    """Faults of these kinds at one site at a time, all through the run, whatever else happens; calm ends them."""
     round_s = options.duration_s / options.rounds
-    at_s = dice.expovariate(1 / every_s)
+    at_s = begins_s + dice.expovariate(1 / every_s)
     while at_s < options.duration_s:
         ends_s = (at_s // round_s + 1) * round_s
-        kind = dice.choice(list(SITE_FAULTS))
-        happening = SITE_FAULTS[kind](Cast(dice, *dice.choice(options.names), options.clock_bound_ms), at_s)
+        kind = dice.choice(list(kinds))
+        happening = kinds[kind](Cast(dice, *dice.choice(options.names), options.clock_bound_ms), at_s)
         steps = [attrs.evolve(step, fault=kind if n == 0 else "") for n, step in enumerate(happening)]
         yield from (step for step in steps if step.at_s < ends_s)
         at_s += dice.expovariate(1 / every_s)

@@ -7,8 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.simulation.clock_faults import CLOCK_FAULTS
 from tests.simulation.faults import FAULTS, WAN_FAULTS
-from tests.simulation.options import WAN_SEEDS, draw
+from tests.simulation.options import CLOCK_SEEDS, WAN_SEEDS, draw
 from tests.simulation.run import play, schedule
 from tests.simulation.shrink import spelled
 from tests.simulation.site_faults import SITE_FAULTS
@@ -45,6 +46,6 @@ def test_other_seeds_are_other_runs() -> None:
 def test_a_schedule_is_decided_by_its_seed() -> None:
     """The same options and steps each time, and each kind of fault somewhere in two hundred seeds."""
     assert draw(7) == draw(7) and schedule(draw(7)) == schedule(draw(7))
-    seeds = (*range(100), *range(WAN_SEEDS, WAN_SEEDS + 100))
+    seeds = [first + number for first in (0, WAN_SEEDS, CLOCK_SEEDS) for number in range(100)]
     kinds = {step.fault for seed in seeds for step in schedule(draw(seed))}
-    assert kinds == {*FAULTS, *WAN_FAULTS, *SITE_FAULTS, ""}
+    assert kinds == {*FAULTS, *WAN_FAULTS, *SITE_FAULTS, *CLOCK_FAULTS, ""}

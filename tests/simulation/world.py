@@ -150,7 +150,7 @@ class World:
         self.network.heal_all()
         for process in self.processes.values():
             process.reads_every_s = 0.0
-            process.clock.strobe_ms = 0
+            process.clock.strobe_ms = process.clock.off_ms = 0
             process.start()
         for process in self.processes.values():
             if isinstance(process, AgentProcess):
@@ -211,6 +211,10 @@ def _resync(world: World, name: str) -> None:
 
 def _set_clock(world: World, name: str, error_ms: float) -> None:
     world.processes[name].clock.wall_error_ms = int(error_ms)
+
+
+def _clock_off(world: World, name: str, off_ms: float) -> None:
+    world.processes[name].clock.off_ms = int(off_ms)
 
 
 def _strobe(world: World, name: str, swing_ms: float, period_s: float) -> None:
@@ -281,6 +285,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "fail_disk": _fail_disk,
     "commit_takes": _commit_takes,
     "set_clock": _set_clock,
+    "clock_off": _clock_off,
     "strobe": _strobe,
     "run_at": lambda world, name, rate: world.processes[name].clock.run_at(rate, world.loop.now_s),
 }

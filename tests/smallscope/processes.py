@@ -52,7 +52,7 @@ def started(name: str, generation: int, disk: Disk | None, now: Now) -> tuple[Ag
         return Client(_proxy_settings(name), dice, now), proxy_on.Started()
     table = Table(digest_key=DIGEST_KEY)
     for payload in disk.payloads:
-        table.restore(codec.decode_changes(payload))
+        table.merge(codec.decode_changes(payload), None)
     number = int(name[1:])
     settings = AgentSettings(site=SITE, id=number, partner=3 - number)
     return Agent(settings, table, dice, SECRET_ID), agent_on.Started(disk.term)

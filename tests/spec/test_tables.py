@@ -9,9 +9,10 @@ import pytest
 from protocol import acts, codec, limits
 from protocol.changes import Barrier, Changes, EndRun, Mark, TouchRun
 from protocol.errors import RemoteProtocolError
+from protocol.messages import Role, Update
 from protocol.session import LoginId, Origin, State
 from protocol.table import Table
-from tests.spec.speakers import DIGEST_KEY, NOW_MS, logins
+from tests.spec.speakers import DIGEST_KEY, NOW_MS, LoneAgent, heartbeat, logins, now
 
 ORIGIN = Origin("proxy1", 1)
 OFFSET_MS = limits.MAX_CLOCK_OFFSET_MS
@@ -139,6 +140,20 @@ def test_stamps_far_ahead_are_refused() -> None:
     table = _table(logins("10.0.0.1", at_ms=NOW_MS + 2 * OFFSET_MS + 1), logins("10.0.0.2", first=1))
 
     assert (table.records, table.counts.refused_ahead) == (1, 1)
+
+
+def test_a_slave_that_has_not_measured_refuses_nothing_of_its_master() -> None:
+    """[P-39] What its master sends is taken in however far ahead it is stamped; a trip later that is refused."""
+    slave = LoneAgent(partner=2)
+    slave.open(1, "2", "agent")
+    slave.hear(1, heartbeat(Role.MASTER, term=1, log_id=7))
+    slave.hear(1, Update(1, "lan1", codec.encode_changes(logins("10.0.0.1", at_ms=NOW_MS + 3_600_000))))
+    assert slave.table.records == 1
+    slave.hear(1, heartbeat(Role.MASTER, term=1, log_id=7, cluster_ms=NOW_MS, echo_ms=now(slave.at_s).boot_ms))
+    slave.wait(0.3)
+    slave.hear(1, Update(2, "lan1", codec.encode_changes(logins("10.0.0.2", first=1, at_ms=NOW_MS + 3_600_000))))
+
+    assert (slave.table.records, slave.table.counts.refused_ahead) == (1, 1)
 
 
 def test_a_new_login_wins_whatever_the_clocks_say() -> None:

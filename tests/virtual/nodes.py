@@ -51,6 +51,7 @@ class Disk:
     """What outlives an agent."""
 
     term: int = 0
+    clock: str = ""
     payloads: list[bytes] = attrs.field(factory=list)
 
 
@@ -62,13 +63,14 @@ class Store:
     stored: Callable[[int], None]
     latency_s: float
     term: int = 0
+    clock: str = ""
     status: StoreStatus = attrs.field(factory=lambda: StoreStatus(True, ""))
     loaded_fraction: float = 1.0
     _waiting: list[tuple[int, bytes]] = attrs.field(factory=list)
     _news: trio.Event = attrs.field(factory=trio.Event)
 
     async def load(self, expired_before_ms: int = 0) -> AsyncIterator[bytes]:
-        self.term = self.disk.term
+        self.term, self.clock = self.disk.term, self.disk.clock
         for payload in list(self.disk.payloads):
             yield payload
 
@@ -78,6 +80,9 @@ class Store:
 
     def write_term(self, term: int, done: Callable[[bool], None]) -> None:
         self.term = self.disk.term = max(self.disk.term, term)
+
+    def write_clock(self, text: str) -> None:
+        self.clock = self.disk.clock = text
 
     def doubt(self, why: str) -> None:
         raise AssertionError(f"a sound disk is doubted: {why}")

@@ -7,9 +7,11 @@ from authagent.core import commands as do
 from authagent.core import events as on
 from authagent.core.commands import Command
 from authagent.core.settings import Settings
+from protocol import codec
 from protocol.errors import Code
 from protocol.messages import (
     Acknowledgement,
+    Bulk,
     Compare,
     Compared,
     Follow,
@@ -18,15 +20,19 @@ from protocol.messages import (
     Report,
     Role,
     Stored,
+    Update,
 )
+from protocol.session import LoginId
 from tests.authagent.core.machine import (
     NOW_MS,
+    ORIGIN,
     PAIRED,
     PARTNER_LINK,
     SECRET_ID,
     Machine,
     heartbeat,
     logged,
+    logins,
     make_master,
     make_slave,
     now,
@@ -98,12 +104,31 @@ def test_a_slave_follows_redirects_and_compares() -> None:
     assert sent(machine.hear(PARTNER_LINK, Following(77, 0, True)), Compare, PARTNER_LINK)
 
 
-def test_a_slave_takes_in_by_its_masters_time_from_the_start() -> None:
-    """It started with a wrong clock, which is right again: nothing is refused as stamped ahead, or as expired."""
-    machine = Machine()
-    machine.step(opened(PARTNER_LINK, "2", "agent"))
-    machine.hear(PARTNER_LINK, heartbeat(Role.MASTER, term=5, log_id=77, cluster_ms=NOW_MS + 7_200_000))
-    assert abs(machine.agent.duty.now_ms(now(machine.at_s)) - NOW_MS - 7_200_000) <= 1
+@pytest.mark.parametrize("at_ms", [NOW_MS + 30_000, NOW_MS - 10 * 86_400_000])
+def test_a_slave_that_has_not_measured_its_masters_time_refuses_nothing(at_ms: int) -> None:
+    """It started with a wrong clock: its word that it has stored something counts, so it must have it."""
+    changes = codec.encode_changes(logins("10.0.0.1", at_ms=at_ms))
+    for message in (Update(1, "lan1", changes), Bulk(1, changes)):
+        machine = make_slave()
+        machine.hear(PARTNER_LINK, message)
+        assert machine.table.records == 1
+    machine.hear(PARTNER_LINK, heartbeat(Role.MASTER, echo_ms=now().boot_ms, cluster_ms=NOW_MS))
+    machine.wait(0.2)
+    machine.hear(PARTNER_LINK, Update(2, "lan1", codec.encode_changes(logins("10.0.0.2", first=1, at_ms=at_ms))))
+    assert machine.table.record(LoginId(*ORIGIN, 1)) is None
+
+
+def test_the_time_of_the_site_is_on_disk_for_whoever_comes_after_a_crash() -> None:
+    """Once a proxy follows, and no sooner; again when it has moved; and no more once somebody has stopped the agent."""
+    machine = make_master(partner=False)
+    machine.wait(1)
+    assert not of(machine.said, do.PersistClock)
+    machine.step(opened(1))
+    machine.hear(1, Follow(0, 0))
+    machine.wait_hearing(1, 1)
+    assert of(machine.said, do.PersistClock) == [do.PersistClock(NOW_MS - now().boot_ms)]
+    stopping = machine.step(on.StopAsked())
+    assert stopping[-2:] == [do.PersistClock(None), do.Exit()]
 
 
 def test_the_word_at_a_door_decides_nothing() -> None:

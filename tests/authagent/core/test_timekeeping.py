@@ -4,9 +4,9 @@ import attrs
 import pytest
 
 from authagent.core import commands as do
-from authagent.core.timekeeping import WORD_LATE_MS_MAX, Timekeeping, Whose
+from authagent.core.timekeeping import KEPT_MS, WORD_LATE_MS_MAX, Timekeeping
 from protocol import limits
-from protocol.stamp import ClusterClock
+from protocol.stamp import ClusterClock, Offset
 from tests.authagent.core.machine import NOW_MS, PAIRED, heartbeat, make_peer, now
 
 DAY_MS = 86_400_000
@@ -44,13 +44,13 @@ def test_a_time_that_is_near_enough_changes_nothing(time: Timekeeping, at_ms: in
     assert time.clock.now_ms(now()) == NOW_MS
 
 
-def test_nothing_is_forgotten_by_a_time_that_nobody_shares(time: Timekeeping) -> None:
-    """What counts as expired by it may be alive: a snapshot has all of it, and upkeep drops nothing."""
-    assert time.forgetting_ms(now()) == 0
+def test_nothing_is_judged_by_a_time_that_nobody_shares(time: Timekeeping) -> None:
+    """What counts as expired by it may be alive, and what seems ahead may be of now."""
+    assert time.shared_ms(now()) is None
     time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS)), now())
-    assert time.forgetting_ms(now()) == 0
+    assert time.shared_ms(now()) is None
     time.followed(make_peer(1))
-    assert time.forgetting_ms(now()) == NOW_MS + DAY_MS
+    assert time.shared_ms(now()) == NOW_MS + DAY_MS
 
 
 def test_only_a_proxy_of_this_site_is_believed_and_only_before_one_follows(time: Timekeeping) -> None:
@@ -90,12 +90,67 @@ def test_a_promoted_slave_goes_on_with_its_masters_time() -> None:
 
 
 def test_a_slave_that_has_just_come_goes_by_its_masters_word() -> None:
-    """Before a way there and back is measured: what it takes in must not be refused by a time that nobody shares."""
+    """Tables that are compared by another time would seem equal: what has expired by it is in no digest."""
     slave, lead = Timekeeping(PAIRED, ClusterClock()), make_peer(9, "2", "agent")
     assert slave.clock.now_ms(now()) == NOW_MS
-    lead.heard(heartbeat(cluster_ms=NOW_MS - DAY_MS), now())
+    lead.heard(heartbeat(cluster_ms=NOW_MS - 3_000), now())
     slave.resigned(lead, now())
-    assert slave.clock.now_ms(now()) == NOW_MS - DAY_MS and slave.whose == Whose.OWN
+    assert slave.clock.now_ms(now()) == NOW_MS - 3_000 and slave.shared_ms(now()) is None
+    assert slave.promoted([], now()) == []
+    assert slave.clock.now_ms(now()) == NOW_MS - 3_000
+
+
+# -- after a crash -----------------------------------------------------------------------------------------------------
+
+KEPT_AHEAD_MS = 30_000
+
+
+@pytest.fixture
+def returned() -> Timekeeping:
+    """Of an agent that has crashed, and whose wall clock is behind the time that it kept."""
+    made = Timekeeping(PAIRED, ClusterClock())
+    made.kept_ms = NOW_MS + KEPT_AHEAD_MS - now().boot_ms
+    return made
+
+
+def test_a_master_goes_on_with_the_time_that_it_kept(returned: Timekeeping) -> None:
+    """It steps with no wall clock, nothing is judged by it before somebody shares it, and nothing is written anew."""
+    assert returned.promoted([], now()) == []
+    assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
+    returned.lead(now()._replace(wall_ms=NOW_MS + DAY_MS))
+    assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
+    assert returned.shared_ms(now()) is None and returned.persist(now()) == []
+    returned.followed(make_peer(1))
+    assert returned.shared_ms(now()) == NOW_MS + KEPT_AHEAD_MS and returned.persist(now()) == []
+
+
+def test_a_time_that_was_kept_gives_way_to_one_that_proxies_have_kept(returned: Timekeeping) -> None:
+    """As its wall clock would: what it kept may be of a disk that was brought back. Less than a minute is no reason."""
+    returned.promoted([], now())
+    assert returned.heard(make_peer(1), heartbeat(**_kept(NOW_MS)), now()) == []
+    assert returned.heard(make_peer(1), heartbeat(**_kept(NOW_MS - DAY_MS)), now()) != []
+    assert returned.clock.now_ms(now()) == NOW_MS - DAY_MS
+
+
+def test_a_slave_that_came_back_follows_its_master(returned: Timekeeping) -> None:
+    """What it kept counts for nothing then, nor when it is promoted later."""
+    lead = make_peer(9, "2", "agent")
+    lead.heard(heartbeat(cluster_ms=NOW_MS - DAY_MS, echo_ms=now().boot_ms), now())
+    returned.follow(lead, now())
+    assert returned.persist(now()) == [do.PersistClock(NOW_MS - DAY_MS - now().boot_ms)]
+    returned.promoted([], now())
+    assert returned.clock.now_ms(now()) == NOW_MS - DAY_MS
+
+
+@pytest.mark.parametrize(("moved_ms", "written"), [(KEPT_MS - 1, False), (KEPT_MS, True), (-KEPT_MS, True)])
+def test_the_disk_is_told_when_time_has_moved(time: Timekeeping, moved_ms: int, written: bool) -> None:
+    """Against the boot clock, by slewing or at once; a disk is not to be busy with it."""
+    time.followed(make_peer(1))
+    assert time.persist(now()) == [do.PersistClock(NOW_MS - now().boot_ms)]
+    moved = NOW_MS - now().boot_ms + moved_ms
+    time.clock.accept(Offset(0, moved, moved, now().boot_ms), now())
+    assert time.persist(now()) == ([do.PersistClock(moved)] if written else [])
+    assert time.persist(now()) == []
 
 
 @pytest.mark.parametrize(("apart_ms", "steps"), [(2_000, False), (2_001, True), (-2_001, True)])

@@ -1,0 +1,41 @@
+"""Seeded bugs of keeping time, found where agents' clocks are wrong by far.
+
+Rules of this file: see switchboard.py.
+"""
+
+from authagent.core.commands import Command
+from authagent.core.timekeeping import Timekeeping, Whose
+from protocol.stamp import Now
+from tests.simulation.switchboard import Patch, bug
+
+
+@bug
+def crash_forgets_the_time(patch: Patch) -> None:
+    """The site's time is not kept on disk: whoever comes back alone goes by its wall clock."""
+
+    def persist(time: Timekeeping, now: Now) -> list[Command]:
+        return []
+
+    patch.set(Timekeeping, "persist", persist)
+
+
+@bug
+def time_steps_with_the_wall_clock(patch: Patch) -> None:
+    """A master steps to its wall clock whoever follows it."""
+
+    def lead(time: Timekeeping, now: Now) -> None:
+        whose, time.whose = time.whose, Whose.OWN
+        right(time, now)
+        time.whose = whose
+
+    right = patch.set(Timekeeping, "lead", lead)
+
+
+@bug
+def slave_judges_by_its_own_clock(patch: Patch) -> None:
+    """What a master sends is refused by a clock that nobody has compared with its own yet."""
+
+    def shared_ms(time: Timekeeping, now: Now) -> int | None:
+        return time.clock.now_ms(now)
+
+    patch.set(Timekeeping, "shared_ms", shared_ms)
