@@ -11,6 +11,7 @@ def main() -> int:
     """The command; the exit code is 1 when something broke over an input."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, metavar="N", help="how many (1000000)")
+    parser.add_argument("--first", type=int, default=0, metavar="NUMBER", help="go on from this one (0)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="which ones (1)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="take the one input of this number")
@@ -18,7 +19,7 @@ def main() -> int:
     if options.only is not None:
         result = campaign.run(options.seed, options.only, options.only + 1)
     else:
-        result = campaign.run_all(options.seed, options.inputs, options.workers)
+        result = campaign.run_all(options.seed, options.inputs, options.workers, options.first)
     for name, count in sorted(result.taken.items()):
         print(f"  {name:14} {count:>12,}")
     print(

@@ -108,13 +108,14 @@ def take(target: Target, data: bytes, number: int = 0) -> Finding | None:
     return None
 
 
-def run_all(seed: int, count: int, workers: int) -> Result:
-    """All inputs, in so many processes."""
+def run_all(seed: int, count: int, workers: int, first: int = 0) -> Result:
+    """So many inputs from `first` on, in so many processes."""
+    end = first + count
     if workers == 1:
-        return run(seed, 0, count)
+        return run(seed, first, end)
     began_s = time.monotonic()
     with multiprocessing.get_context("fork").Pool(workers) as pool:
-        parts = pool.starmap(run, [(seed, first, count, workers) for first in range(workers)], chunksize=1)
+        parts = pool.starmap(run, [(seed, first + worker, end, workers) for worker in range(workers)], chunksize=1)
     result = Result(seconds=time.monotonic() - began_s)
     for part in parts:
         result.taken += part.taken

@@ -83,6 +83,18 @@ def test_a_hang_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Hangs" in finding.text
 
 
+def test_a_campaign_goes_on_where_another_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In two halves, and by two processes, the same inputs are taken as in one piece by one."""
+    taken: list[bytes] = []
+    monkeypatch.setattr(campaign, "targets", lambda: {"message": _with(taken.append)})
+    campaign.run_all(1, 60, 1)
+    whole, taken[:] = list(taken), []
+    campaign.run_all(1, 40, 1)
+    campaign.run_all(1, 20, 1, first=40)
+    assert taken == whole
+    assert campaign.run_all(1, 20, 2, first=40).taken.total() == 20
+
+
 def test_growing_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept of every input shows after some thousands."""
     kept: list[bytes] = []
