@@ -56,12 +56,21 @@ class Timekeeping:
 
     def promoted(self, linked: Iterable[Peer], now: Now) -> list[Command]:
         """This agent is master from now on; who is linked may have told its time before."""
-        if self.whose == Whose.OWN and self.kept_ms is not None:
-            self.whose = Whose.KEPT
-            self.clock.accept(_offset(self.kept_ms, now), now)
+        commands = self._go_on(now)
         self.lead(now)
         told = [(peer, peer.heartbeat) for peer in linked if peer.heartbeat is not None]
-        return [command for peer, message in told for command in self.heard(peer, message, now)]
+        return commands + [command for peer, message in told for command in self.heard(peer, message, now)]
+
+    def _go_on(self, now: Now) -> list[Command]:
+        """With what a crash has left, whatever the wall clock says."""
+        if self.whose != Whose.OWN or self.kept_ms is None:
+            return []
+        self.whose = Whose.KEPT
+        self.clock.accept(_offset(self.kept_ms, now), now)
+        ahead_ms = self.clock.now_ms(now) - now.wall_ms
+        if abs(ahead_ms) <= self.settings.max_clock_offset_ms:
+            return []
+        return [do.Log("clock.kept", "alarm", {"ahead_s": round(ahead_ms / 1000, 1)})]
 
     def lead(self, now: Now) -> None:
         """As master, at each tick."""

@@ -114,14 +114,23 @@ def returned() -> Timekeeping:
 
 
 def test_a_master_goes_on_with_the_time_that_it_kept(returned: Timekeeping) -> None:
-    """It steps with no wall clock, nothing is judged by it before somebody shares it, and nothing is written anew."""
-    assert returned.promoted([], now()) == []
+    """The operator is told; it steps with no wall clock, and nothing is judged by it before somebody shares it."""
+    assert returned.promoted([], now()) == [do.Log("clock.kept", "alarm", {"ahead_s": 30.0})]
     assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
     returned.lead(now()._replace(wall_ms=NOW_MS + DAY_MS))
     assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
     assert returned.shared_ms(now()) is None and returned.persist(now()) == []
     returned.followed(make_peer(1))
     assert returned.shared_ms(now()) == NOW_MS + KEPT_AHEAD_MS and returned.persist(now()) == []
+
+
+@pytest.mark.parametrize(("away_ms", "told"), [(2_000, False), (2_001, True), (-2_001, True)])
+def test_a_clock_that_is_right_is_not_told_of(away_ms: int, told: bool) -> None:
+    """What two agents may differ by is no reason for an alarm after each crash."""
+    time = Timekeeping(PAIRED, ClusterClock())
+    time.kept_ms = NOW_MS - now().boot_ms + away_ms
+    assert bool(time.promoted([], now())) is told
+    assert time.clock.now_ms(now()) == NOW_MS + away_ms
 
 
 def test_a_time_that_was_kept_gives_way_to_one_that_proxies_have_kept(returned: Timekeeping) -> None:
