@@ -161,7 +161,7 @@ class AgentNode(Node):
         made = setup.read(Flags(config=str(self.path), number=str(self.number)), dice.getrandbits(64))
         log = Log(self._line, level=1, monotonic_s=trio.current_time)
         ways = Ways(partial(self.network.connect, name), partial(self.network.listen, name))
-        server = Server(wiring.make_agent(made, dice), made, log, self.read, dice, Tally(log), ways)
+        server = Server(wiring.make_agent(made, dice), made, log, self.read, dice, Tally(log), ways, boot_id=self.name)
         store = Store(self.disk, server.stored, dice.choice(DISK_S))
         self.server = server
         await server.load(store)  # type: ignore[arg-type]  # what a server asks of it is there
