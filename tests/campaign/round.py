@@ -120,7 +120,7 @@ class Round:
         """In turn one of the three that take a server away from everybody, at whoever serves, and one of any kind."""
         hard = itertools.cycle((self.faults.kill_server, self.faults.stop_server, self.faults.isolate))
         while trio.current_time() < end_s:
-            if not await self._wait_settled(SETTLED_WITHIN_S, equal=False):
+            if await self._unsettled(SETTLED_WITHIN_S, equal=False):
                 await self.faults.any()  # it may not settle for long; break something else meanwhile
                 continue
             serving = await self.crew.serving()
@@ -144,12 +144,13 @@ class Round:
         operations = self.rate / LOGIN_SHARE / len(self.crew.proxies)
         self.crew.proxies[number].tell(do="load", rate=operations, network=next(_networks))
 
-    async def _wait_settled(self, within_s: float, *, equal: bool) -> bool:
+    async def _unsettled(self, within_s: float, *, equal: bool) -> str:
+        """Wait until all is settled; what is not so after that time, empty where nothing is."""
         try:
             await self.crew.wait_settled(within_s, equal=equal)
-        except AssertionError:
-            return False
-        return True
+        except AssertionError as seen:
+            return str(seen)
+        return ""
 
     # -- watching --------------------------------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class Round:
         for proxy in crew.proxies.values():
             proxy.tell(do="load", rate=0, network=0)
         mending_s = trio.current_time()
-        mended = await self._wait_settled(MENDED_WITHIN_S, equal=True)
+        unsettled = await self._unsettled(MENDED_WITHIN_S, equal=True)
         mended_s = trio.current_time() - mending_s
         wrong = await self._compared()
         if wrong.lost or wrong.back:
@@ -204,13 +205,13 @@ class Round:
             unacknowledged=oracle.unacknowledged,
             resurrected=len(oracle.resurrected),
             forgotten=len(oracle.forgotten),
-            not_mended=not mended,
+            not_mended=bool(unsettled),
             looked_up=self.looked_up,
             acknowledged_s=tuple(_thinned(oracle.seconds)),
             served_s=tuple(self.served.seconds),
             unserved_s=tuple(self.served.unserved),
             mended_s=(mended_s,),
-            examples=(*wrong.examples, *_examples(oracle)),
+            examples=(*wrong.examples, *_examples(oracle), *filter(None, [unsettled])),
         )
 
     async def _compared(self) -> Findings:
