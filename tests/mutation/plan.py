@@ -44,6 +44,12 @@ ELECTION = (
     "not test_no_history_breaks_a_promise",
 )
 
+TIME = (
+    "tests/authagent/core/test_timekeeping.py",
+    "tests/authagent/core/test_duty.py",
+    "tests/scenarios/test_clocks.py",
+)
+
 STORE = (
     "tests/authagent/test_store_rows.py",
     "tests/authagent/test_store_file.py",
@@ -75,6 +81,8 @@ PLAN: dict[str, tuple[str, ...]] = {
         for name in ("item", "items", "item_acts")
     },
     "authagent/core/election.py": ELECTION,
+    "authagent/core/timekeeping.py": TIME,
+    "authagent/kept_clock.py": ("tests/authagent/test_kept_clock.py",),
     **{
         f"authagent/{name}.py": _nearest(STORE, f"tests/authagent/test_{name}.py")
         for name in ("store", "store_channel", "store_disk", "store_file", "store_rows", "store_writer")

@@ -26,7 +26,7 @@ def time() -> Timekeeping:
 
 def test_the_time_that_a_proxy_has_kept_is_taken_with_an_alarm(time: Timekeeping) -> None:
     """At the first word, either way; the operator is told by how much the own clock must be wrong."""
-    for at_ms in (NOW_MS - DAY_MS, NOW_MS + DAY_MS):
+    for at_ms in (NOW_MS - DAY_MS, NOW_MS + DAY_MS + 40):
         (alarm,) = time.heard(make_peer(1), heartbeat(**_kept(at_ms)), now())
         assert time.clock.now_ms(now()) == at_ms
         assert isinstance(alarm, do.Log) and (alarm.event, alarm.grade) == ("clock.taken", "alarm")
@@ -100,9 +100,33 @@ def test_a_slave_that_has_just_come_goes_by_its_masters_word() -> None:
     assert slave.clock.now_ms(now()) == NOW_MS - 3_000
 
 
+def test_a_slave_whose_master_has_not_spoken_waits(time: Timekeeping) -> None:
+    """There is nothing to go by yet."""
+    time.resigned(make_peer(9, "2", "agent"), now())
+    assert time.clock.now_ms(now()) == NOW_MS
+
+
+def test_a_master_that_others_followed_does_not_step_as_it_resigns(time: Timekeeping) -> None:
+    """Who followed it may follow its partner next: it takes that one's time by measuring, as anybody."""
+    time.followed(make_peer(1))
+    lead = make_peer(9, "2", "agent")
+    lead.heard(heartbeat(cluster_ms=NOW_MS - 3_000), now())
+    time.resigned(lead, now())
+    assert time.clock.now_ms(now()) == NOW_MS
+
+
+@pytest.mark.parametrize(("apart_ms", "taken"), [(2_000, False), (2_001, True)])
+def test_what_a_word_has_set_the_next_word_puts_right(time: Timekeeping, apart_ms: int, taken: bool) -> None:
+    """The first may have been old; it need not be a minute away any more."""
+    time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS)), now())
+    told = time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS + apart_ms)), now())
+    assert bool(told) is taken
+    assert time.clock.now_ms(now()) == NOW_MS + DAY_MS + (apart_ms if taken else 0)
+
+
 # -- after a crash -----------------------------------------------------------------------------------------------------
 
-KEPT_AHEAD_MS = 30_000
+KEPT_AHEAD_MS = 772_040
 
 
 @pytest.fixture
@@ -115,7 +139,7 @@ def returned() -> Timekeeping:
 
 def test_a_master_goes_on_with_the_time_that_it_kept(returned: Timekeeping) -> None:
     """The operator is told; it steps with no wall clock, and nothing is judged by it before somebody shares it."""
-    assert returned.promoted([], now()) == [do.Log("clock.kept", "alarm", {"ahead_s": 30.0})]
+    assert returned.promoted([], now()) == [do.Log("clock.kept", "alarm", {"ahead_s": 772.0})]
     assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
     returned.lead(now()._replace(wall_ms=NOW_MS + DAY_MS))
     assert returned.clock.now_ms(now()) == NOW_MS + KEPT_AHEAD_MS
@@ -136,7 +160,8 @@ def test_a_clock_that_is_right_is_not_told_of(away_ms: int, told: bool) -> None:
 def test_a_time_that_was_kept_gives_way_to_one_that_proxies_have_kept(returned: Timekeeping) -> None:
     """As its wall clock would: what it kept may be of a disk that was brought back. Less than a minute is no reason."""
     returned.promoted([], now())
-    assert returned.heard(make_peer(1), heartbeat(**_kept(NOW_MS)), now()) == []
+    near_ms = NOW_MS + KEPT_AHEAD_MS - NEAR_MS
+    assert returned.heard(make_peer(1), heartbeat(**_kept(near_ms)), now()) == []
     assert returned.heard(make_peer(1), heartbeat(**_kept(NOW_MS - DAY_MS)), now()) != []
     assert returned.clock.now_ms(now()) == NOW_MS - DAY_MS
 
@@ -172,3 +197,4 @@ def test_a_slave_far_away_takes_its_masters_time_at_once(apart_ms: int, steps: b
     slave.follow(lead, now())
 
     assert slave.clock.now_ms(now()) == NOW_MS + (apart_ms if steps else 0)
+    assert slave.clock.offset_ms(now(1)) == NOW_MS - now().boot_ms + (apart_ms if steps else 5)
