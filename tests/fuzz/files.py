@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 
+from authagent import kept_clock
 from authagent.store_file import DISK_ERRORS, Identity, StoreFile, StoreUnusable
 from authagent.store_rows import PAYLOAD_BYTES_MAX, pack, unpack
 from protocol import configuration, secret
@@ -187,6 +188,7 @@ class Stores:
                 break
             after_id = rows.last_id
         file.term()
+        kept_clock.read(file.clock(), "boot")
         file.last_id()
         file.rows_bytes()
 
@@ -198,6 +200,7 @@ STATEMENTS = (
     "UPDATE settings SET value = ? WHERE name = 'term'",
     "UPDATE settings SET value = ? WHERE name = 'format'",
     "UPDATE settings SET checksum = ? WHERE name = 'site'",
+    "INSERT INTO settings VALUES ('clock', ?, 0)",
     "DELETE FROM settings WHERE name = 'id' OR ? IS NULL",
     "DROP TABLE rows",
     "ALTER TABLE rows RENAME COLUMN payloads TO other",
