@@ -291,9 +291,9 @@ class Agent:
             return self._across(peer, message, now)
         match message:
             case Report():
-                return self.service.report(peer, message, self.duty.time.shared_ms(now))
+                return self.service.report(peer, message, self.duty.time.judging_ms(peer, now))
             case Update() if peer.is_partner:
-                return self.service.update(peer, message, self.duty.time.shared_ms(now))
+                return self.service.update(peer, message, self.duty.time.judging_ms(peer, now))
             case Heartbeat():
                 return self.duty.heartbeat(peer, message, now)
             case Stored():
@@ -308,7 +308,7 @@ class Agent:
             case Bulk():
                 changes = codec.decode_changes(message.payload)
                 self.resync.bulk(peer, message, len(changes))
-                return self.service.take(peer, changes, message.payload, self.duty.time.shared_ms(now), "Bulk")
+                return self.service.take(peer, changes, message.payload, self.duty.time.judging_ms(peer, now), "Bulk")
             case Acknowledgement():
                 return self.duty.acknowledged(peer, message, now)
             case IdleQuestion():

@@ -51,8 +51,12 @@ class Timekeeping:
     kept_ms: int | None = None  # the offset that is on disk
 
     def shared_ms(self, now: Now) -> int | None:
-        """Cluster time; None as long as nobody shares it: by such a time nothing is forgotten, and no stamp judged."""
+        """Cluster time; None as long as nobody shares it, since nothing may be forgotten by such a time."""
         return self.clock.now_ms(now) if self.whose == Whose.SITE else None
+
+    def judging_ms(self, peer: Peer, now: Now) -> int | None:
+        """The time by which a peer's stamps are judged; None where the partner has judged them by a better one."""
+        return self.shared_ms(now) if peer.is_partner else self.clock.now_ms(now)
 
     def promoted(self, linked: Iterable[Peer], now: Now) -> list[Command]:
         """This agent is master from now on; who is linked may have told its time before."""

@@ -4,6 +4,7 @@ Rules of this file: see switchboard.py.
 """
 
 from authagent.core.commands import Command
+from authagent.core.peer import Peer
 from authagent.core.timekeeping import Timekeeping, Whose
 from protocol.stamp import Now
 from tests.simulation.switchboard import Patch, bug
@@ -35,7 +36,7 @@ def time_steps_with_the_wall_clock(patch: Patch) -> None:
 def slave_judges_by_its_own_clock(patch: Patch) -> None:
     """What a master sends is refused by a clock that nobody has compared with its own yet."""
 
-    def shared_ms(time: Timekeeping, now: Now) -> int | None:
+    def judging_ms(time: Timekeeping, peer: Peer, now: Now) -> int | None:
         return time.clock.now_ms(now)
 
-    patch.set(Timekeeping, "shared_ms", shared_ms)
+    patch.set(Timekeeping, "judging_ms", judging_ms)

@@ -44,13 +44,22 @@ def test_a_time_that_is_near_enough_changes_nothing(time: Timekeeping, at_ms: in
     assert time.clock.now_ms(now()) == NOW_MS
 
 
-def test_nothing_is_judged_by_a_time_that_nobody_shares(time: Timekeeping) -> None:
-    """What counts as expired by it may be alive, and what seems ahead may be of now."""
+def test_nothing_is_forgotten_by_a_time_that_nobody_shares(time: Timekeeping) -> None:
+    """What counts as expired by it may be alive: a snapshot has all of it, and upkeep drops nothing."""
     assert time.shared_ms(now()) is None
     time.heard(make_peer(1), heartbeat(**_kept(NOW_MS + DAY_MS)), now())
     assert time.shared_ms(now()) is None
     time.followed(make_peer(1))
     assert time.shared_ms(now()) == NOW_MS + DAY_MS
+
+
+def test_stamps_of_the_partner_are_judged_by_a_shared_time_alone(time: Timekeeping) -> None:
+    """It has judged them itself, by its own; what a guest of another site says is judged by ours in any case."""
+    partner, guest = make_peer(9, "2", "agent"), attrs.evolve(make_peer(2), away=True)
+    assert time.judging_ms(partner, now()) is None
+    assert time.judging_ms(guest, now()) == NOW_MS
+    time.followed(make_peer(1))
+    assert time.judging_ms(partner, now()) == NOW_MS
 
 
 def test_only_a_proxy_of_this_site_is_believed_and_only_before_one_follows(time: Timekeeping) -> None:
