@@ -33,10 +33,14 @@ def time_steps_with_the_wall_clock(patch: Patch) -> None:
 
 
 @bug
-def slave_judges_by_its_own_clock(patch: Patch) -> None:
-    """What a master sends is refused by a clock that nobody has compared with its own yet."""
+def slave_goes_by_its_own_clock(patch: Patch) -> None:
+    """Until it has measured its master's time: by its own it refuses what is sent, and compares tables."""
 
     def judging_ms(time: Timekeeping, peer: Peer, now: Now) -> int | None:
         return time.clock.now_ms(now)
 
+    def resigned(time: Timekeeping, lead: Peer, now: Now) -> None:
+        pass
+
     patch.set(Timekeeping, "judging_ms", judging_ms)
+    patch.set(Timekeeping, "resigned", resigned)

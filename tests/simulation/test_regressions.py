@@ -20,7 +20,7 @@ FOUND = {
     "suspend_makes_younger": (213, "ghost"),
     "quiet_again_after_its_end": (90, "ghost"),
     "asked_of_the_next_master_too": (101, "lost"),
-    "slave_judges_by_its_own_clock": (20000001, "back"),
+    "slave_goes_by_its_own_clock": (20000020, "false"),
 }
 """By the name on the switchboard: a seed that finds it, and the promise that breaks."""
 
