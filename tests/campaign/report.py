@@ -38,8 +38,8 @@ what every proxy shows is compared with what was acknowledged. One round lasts t
 
 {remark}
 
-The pair in this table: {pair_faults} real faults, {pair_logins} logins acknowledged, {pair_lost} lost,
-{pair_back} back.
+The pair in this table: {pair_faults} real faults, {pair_logins} logins acknowledged, {pair_lost:,} lost,
+{pair_back:,} back.
 
 {table}
 
