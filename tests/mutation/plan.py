@@ -82,7 +82,6 @@ PLAN: dict[str, tuple[str, ...]] = {
     },
     "authagent/core/election.py": ELECTION,
     "authagent/core/timekeeping.py": TIME,
-    "authagent/kept_clock.py": ("tests/authagent/test_kept_clock.py",),
     **{
         f"authagent/{name}.py": _nearest(STORE, f"tests/authagent/test_{name}.py")
         for name in ("store", "store_channel", "store_disk", "store_file", "store_rows", "store_writer")
