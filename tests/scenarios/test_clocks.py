@@ -31,17 +31,31 @@ def _all_lose_power(one: AgentProcess, two: AgentProcess, proxies: Sequence[Prox
         proxy.kill()
 
 
+def _served(proxies: Sequence[ProxyProcess]) -> bool:
+    """Whether all are."""
+    return all(proxy.client.synchronised for proxy in proxies)
+
+
 def _together(one: AgentProcess, two: AgentProcess, proxies: Sequence[ProxyProcess]) -> bool:
     """Whether one agent leads, the other follows, all proxies are served, and all hold the same."""
-    served = all(proxy.client.synchronised for proxy in proxies)
     roots = {process.root for process in (one, two, *proxies)}
-    return {one.role, two.role} == {Role.MASTER, Role.SLAVE} and served and len(roots) == 1
+    return {one.role, two.role} == {Role.MASTER, Role.SLAVE} and _served(proxies) and len(roots) == 1
 
 
 def _ahead_s(process: AgentProcess | ProxyProcess) -> float:
     """How far the cluster time that it keeps is ahead of the true time of day."""
     clock = process.agent.duty.time.clock if isinstance(process, AgentProcess) else process.client.cache.clock
     return (clock.now_ms(process.now()) - EPOCH_MS) / 1000 - process.world.now_s
+
+
+def _all_start(
+    world: World, one: AgentProcess, two: AgentProcess, proxies: Sequence[ProxyProcess], *, wall_ahead_ms: int
+) -> None:
+    """Everybody anew, with agents' clocks like that, until all are together."""
+    one.wall_ahead_ms = two.wall_ahead_ms = wall_ahead_ms
+    for process in (one, two, *proxies):
+        process.start()
+    world.run_until(lambda: _together(one, two, proxies), 10)
 
 
 @pytest.mark.parametrize("wrong_s", [3, -30, 772, -772, 3 * 365 * 86_400])
@@ -59,7 +73,7 @@ def test_an_agent_that_crashed_goes_on_with_the_time_that_it_kept(wrong_s: int) 
     world.run_until(lambda: proxies[0].client.synchronised, 10)
     session = proxies[0].login("10.0.0.9", "bob")
     world.heal()
-    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run_until(lambda: _served(proxies), 10)
     two.wall_ahead_ms = 0
     one.start()
     world.run_until(lambda: _together(one, two, proxies), 10)
@@ -75,10 +89,7 @@ def test_an_agent_that_was_stopped_starts_by_its_wall_clock() -> None:
     world = World()
     one, two, proxies = _site(world)
     _all_lose_power(one, two, proxies)
-    one.wall_ahead_ms = two.wall_ahead_ms = 120_000
-    for process in (one, two, *proxies):
-        process.start()
-    world.run_until(lambda: _together(one, two, proxies), 10)
+    _all_start(world, one, two, proxies, wall_ahead_ms=120_000)
     world.run(1)
     assert _ahead_s(one) > 119 and one.disk_clock is not None
     for agent in (one, two):
@@ -87,10 +98,7 @@ def test_an_agent_that_was_stopped_starts_by_its_wall_clock() -> None:
         assert not agent.running and agent.disk_clock is None
     for proxy in proxies:
         proxy.kill()
-    one.wall_ahead_ms = two.wall_ahead_ms = 0
-    for process in (one, two, *proxies):
-        process.start()
-    world.run_until(lambda: _together(one, two, proxies), 10)
+    _all_start(world, one, two, proxies, wall_ahead_ms=0)
 
     assert all(abs(_ahead_s(process)) < 1 for process in (one, two, *proxies))
 
@@ -105,7 +113,7 @@ def test_an_agent_that_starts_alone_with_a_wrong_clock_goes_on_with_the_time_of_
     world.run(1)
     two.wall_ahead_ms = 1_000 * wrong_s
     two.start()
-    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run_until(lambda: _served(proxies), 10)
     session = proxies[0].login("10.0.0.9", "bob")
     world.run(1)
     assert proxies[1].lookup("10.0.0.9") is not None
@@ -128,7 +136,7 @@ def test_what_proxies_have_said_before_it_serves_counts_too() -> None:
     two.wall_ahead_ms = 772_000
     two.start()
     world.run_until(lambda: two.role == Role.MASTER, 10)
-    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 5)
+    world.run_until(lambda: _served(proxies), 5)
 
     assert all(proxy.client.last_refusal == "" for proxy in proxies)
 
@@ -167,7 +175,7 @@ def test_a_clock_that_is_set_right_before_it_serves_counts() -> None:
     for process in (two, *proxies):
         process.start()
     two.wall_ahead_ms = 0
-    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run_until(lambda: _served(proxies), 10)
     world.run(1)
 
     assert all(abs(_ahead_s(process)) < 1 for process in (two, *proxies))
@@ -221,7 +229,7 @@ def test_a_slave_takes_the_time_of_a_master_far_away_at_once() -> None:
     one.start()
     for proxy in proxies:
         proxy.start()
-    world.run_until(lambda: all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run_until(lambda: _served(proxies), 10)
     one.wall_ahead_ms = 0
     world.cut("a1", "a2")
     two.wall_ahead_ms = 0
@@ -235,4 +243,4 @@ def test_a_slave_takes_the_time_of_a_master_far_away_at_once() -> None:
 
     assert all(_ahead_s(process) > 119 for process in (one, two, *proxies))
     (one if slave is two else two).kill()
-    world.run_until(lambda: slave.role == Role.MASTER and all(proxy.client.synchronised for proxy in proxies), 10)
+    world.run_until(lambda: slave.role == Role.MASTER and _served(proxies), 10)
