@@ -137,7 +137,7 @@ class Disk:
 
     # -- mending ----------------------------------------------------------------------------------------------
 
-    def begin_mending(self, writer: Writer, *, term: int, clock: str = "") -> int:
+    def begin_mending(self, writer: Writer, *, term: int, clock: str) -> int:
         """Open a file that everything in memory can be written to; the newest row that will be superfluous then."""
         self.drop(writer)
         self._take_lock()

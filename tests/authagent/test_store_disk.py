@@ -135,7 +135,7 @@ def test_an_exchange_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pyte
     """What comes after it is dropped, and not written to a file that is closed."""
     disk, writer = disk_of(tmp_path), hands()
     disk.distrusted = "damaged"
-    disk.begin_mending(writer, term=1)
+    disk.begin_mending(writer, term=1, clock="")
 
     def fail(file: StoreFile, wall_ms: int) -> str:
         file.close()
@@ -227,7 +227,7 @@ def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, when: str) -
     (tmp_path / MAIN).rename(tmp_path / REBUILT)
     stored(tmp_path, b"newer", b"but broken")
     if when == "when mended":
-        assert disk.begin_mending(writer, term=6) == 1
+        assert disk.begin_mending(writer, term=6, clock="") == 1
     else:
         disk.open(writer)
     assert disk.read(0, 0, writer).payloads == [b"old"]
@@ -246,7 +246,7 @@ def test_a_file_whose_term_is_damaged_is_read_and_replaced(tmp_path: Path) -> No
     assert isinstance(opened.error, Damaged) and (opened.term, writer.file) == (0, None)
     assert disk.newest_id(writer) == 1 and disk.read(0, 0, writer).payloads == [b"x"]
     disk.end_load(writer)
-    disk.begin_mending(writer, term=7)
+    disk.begin_mending(writer, term=7, clock="")
     assert writer.file is not None and writer.file.path.name == REBUILDING
     disk.finish_mending(writer)
     assert writer.file.term() == 7
@@ -260,10 +260,10 @@ def test_where_no_lock_can_be_made_nothing_is_mended(tmp_path: Path, monkeypatch
     disk, writer = disk_of(tmp_path), hands()
     disk.open(writer)
     with pytest.raises(OSError, match="the folder is read-only"):
-        disk.begin_mending(writer, term=1)
+        disk.begin_mending(writer, term=1, clock="")
     assert writer.file is None
     monkeypatch.undo()
-    disk.begin_mending(writer, term=1)
+    disk.begin_mending(writer, term=1, clock="")
     with pytest.raises(StoreUnusable):
         lock_folder(tmp_path)
     disk.drop(writer)
