@@ -5,6 +5,7 @@ Rules of this file:
 - A question to the partner is one object of JSON with its verb, its answer what a control socket would say, errors
   and their exit codes included. It travels as AdminRequest and AdminAnswer on the link of the two agents.
 - Whatever is asked is answered in time.
+- What the partner answers is looked at before anybody believes it: another version of it may say other things.
 """
 
 import json
@@ -23,6 +24,11 @@ TIMEOUT_S_MAX = 3600.0
 GRACE_S = 1.0
 """The partner keeps the same deadline; so much later its answer is not on its way any more."""
 
+Shape: TypeAlias = Any
+"""What an answer must hold at least: a type, a list of one shape, or an object of shapes by name."""
+
+_FAILED = {"error": str, "code": int}
+
 CarriedOut: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -34,11 +40,13 @@ def within_s(question: Mapping[str, Any]) -> float:
     return float(given)
 
 
-async def ask_partner(server: Server, verb: str, question: Mapping[str, Any], until_s: float, late: str) -> Any:
+async def ask_partner(
+    server: Server, verb: str, question: Mapping[str, Any], until_s: float, late: str, shape: Shape = dict
+) -> Any:
     """The partner's answer to a verb, by a moment of trio's clock.
 
-    Raises ControlError: with what the partner says, with `late` when it says nothing in time (code 4), and with code 3
-    when it is not linked.
+    Raises ControlError: with what the partner says, with `late` when it says nothing in time (code 4), with code 4
+    when the answer is not of this shape, and with code 3 when it is not linked.
     """
     left_s = max(0.01, until_s - trio.current_time())
     body = json.dumps({**question, "verb": verb, "within_s": left_s}).encode()
@@ -48,10 +56,34 @@ async def ask_partner(server: Server, verb: str, question: Mapping[str, Any], un
         raise ControlError(late, ExitCode.UNFINISHED)
     if answer.error:
         raise ControlError(answer.error, ExitCode.UNREACHABLE)
-    told: dict[str, Any] = json.loads(answer.body)
-    if "error" in told:
-        raise ControlError(str(told["error"]), int(told.get("code", ExitCode.UNREACHABLE)))
+    told = _read(answer.body)
+    failed = isinstance(told, dict) and "error" in told
+    if not fits(told, _FAILED if failed else shape):
+        raise ControlError("the other agent's answer cannot be read: is it of another version?", ExitCode.UNFINISHED)
+    if failed:
+        raise ControlError(told["error"], told["code"])
     return told
+
+
+def _read(body: bytes) -> Any:
+    """What a partner said; None for what is no JSON, or could not be passed on as such."""
+    try:
+        told = json.loads(body)
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return told
+
+
+def fits(told: Any, shape: Shape) -> bool:
+    """Whether what was told has this shape."""
+    match shape:
+        case dict():
+            return isinstance(told, dict) and all(name in told and fits(told[name], shape[name]) for name in shape)
+        case [each]:
+            return isinstance(told, list) and all(fits(item, each) for item in told)
+        case _:
+            return isinstance(told, shape)
 
 
 async def carry_out(body: bytes, verbs: Mapping[str, CarriedOut]) -> bytes:

@@ -40,6 +40,22 @@ PARTNER_S = 3.0
 
 Found = dict[str, Any]
 
+_TEXT = str | None
+_EVENT = {"at": str, "node": str, "what": str, "message": str, "from": str}
+_SESSION = {
+    "login_id": str, "key": str, "user": str, "site": _TEXT, "proxy": str, "login_at": _TEXT, "active_at": _TEXT,
+    "expires_at": str, "idle_timeout_s": int | None, "state": str, "ended": _TEXT, "displaced_by": _TEXT,
+    "events": [_EVENT],
+}  # fmt: skip
+TOLD = {
+    "sessions": [_SESSION],
+    "left_out": int,
+    "logged_out_everywhere_at": _TEXT,
+    "nodes": [{"node": str, "has_all": bool | None}],
+    "told_by": [str],
+}
+"""What the partner answers, so that it is believed."""
+
 
 @attrs.define
 class Explain:
@@ -58,7 +74,7 @@ class Explain:
         late = "the other agent did not answer in time"
         try:
             until_s = trio.current_time() + PARTNER_S
-            theirs = await asking.ask_partner(self.server, "explain", {"key_or_user": asked}, until_s, late)
+            theirs = await asking.ask_partner(self.server, "explain", {"key_or_user": asked}, until_s, late, TOLD)
         except ControlError as error:
             silent = {"agent": self.server.agent.settings.partner_name, "reason": str(error)}
             return {**told, "silent": [silent]}

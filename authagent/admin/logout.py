@@ -37,6 +37,16 @@ from protocol.session import Record
 POLL_S = 0.02
 RETRY_S = 0.1
 
+_COUNTED = {"done": int, "total": int}
+TOLD = {
+    "ended": int,
+    "done": [str],
+    "pending": [{"node": str, "reason": str, "serves_at_most_s": int | float}],
+    "proxies": _COUNTED,
+    "sites": _COUNTED,
+}
+"""What a master answers, so that a slave believes it."""
+
 ENDED_AT_ONCE = 200
 """Sessions ended in one step: two or three milliseconds."""
 
@@ -80,7 +90,7 @@ class Logout:
             try:
                 if self.server.agent.election.role == Role.MASTER:
                     return await self.here(question)
-                told: dict[str, Any] = await asking.ask_partner(self.server, "logout", question, until_s, late)
+                told: dict[str, Any] = await asking.ask_partner(self.server, "logout", question, until_s, late, TOLD)
                 return {**told, "ended": told["ended"] + self._ended_before}
             except ControlError as error:
                 if error.code != ExitCode.UNREACHABLE or trio.current_time() + RETRY_S >= until_s:

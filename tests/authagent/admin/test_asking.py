@@ -73,6 +73,42 @@ async def test_the_partner_answers_in_its_own_words(tmp_path: Path) -> None:
         assert raised.value.code == ExitCode.UNFINISHED
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"5",
+        b"[" * 50_000,
+        b"{}",
+        b'{"a": null}',
+        b'{"a": 1e999}',
+        b'{"error": "x"}',
+        b'{"error": 1, "code": "x"}',
+    ],
+)
+async def test_what_the_partner_answers_is_not_believed_as_it_comes(tmp_path: Path, body: bytes) -> None:
+    """What is no JSON, or lacks what was asked for, is exit code 4 and one line."""
+    async with run_agents(write_files(tmp_path, agents=2), 1, 2) as (one, two):
+
+        async def say(question: bytes) -> bytes:
+            return body
+
+        two.server.carry_out = say
+        with pytest.raises(ControlError, match="cannot be read") as raised:
+            await asking.ask_partner(one.server, "echo", {}, trio.current_time() + 5, "too late", {"a": int | float})
+        assert raised.value.code == ExitCode.UNFINISHED
+
+
+def test_a_shape_is_what_must_be_there_at_least() -> None:
+    """Objects by name, lists by each of their items, and everything else by its type."""
+    shape = {"names": [str], "at": str | None, "within": {"done": int}}
+    right = {"names": ["a", "b"], "at": None, "within": {"done": 1}, "more": 1}
+    assert asking.fits(right, shape) and asking.fits({**right, "names": []}, shape)
+    for wrong in ({"names": [1]}, {"names": "ab"}, {"at": 1}, {"within": {}}, {"within": None}):
+        assert not asking.fits({**right, **wrong}, shape)
+
+
 async def test_without_a_partner_it_is_told_at_once(tmp_path: Path) -> None:
     """Exit code 3."""
     async with run_agents(write_files(tmp_path)) as (one,):
