@@ -27,8 +27,13 @@ PAGE_BYTES_MAX = 32 * 1024 * 1024
 """Half a KiB for each open request."""
 
 _REQUEST = re.compile(
-    rb"^Connection: (\S+)\n\s+FD \d+, read (\d+), wrote (\d+)\n(?:\s+.*\n)*?\s+remote: (\S+):(\d+)\n", re.MULTILINE
+    rb"^Connection: (\S{1,64})\n"
+    rb"[ \t]+FD \d+, read (\d{1,20}), wrote (\d{1,20})\n"
+    rb"(?:[ \t].*\n)*?"
+    rb"[ \t]+remote: (\S{1,64}):(\d{1,5})\n",
+    re.MULTILINE,
 )
+"""Each line can be read in one way only, so that no page takes longer than its length."""
 
 
 class Growth:

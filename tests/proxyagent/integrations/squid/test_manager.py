@@ -50,6 +50,15 @@ def test_bytes_that_grow_are_activity() -> None:
     assert growth.clients(b"nonsense \xff") == set()
 
 
+def test_no_page_takes_longer_than_its_length() -> None:
+    """Blank lines without end, and numbers of thousands of digits, from whoever answers in squid's place."""
+    growth, head = Growth(), b"Connection: 0x1\n\tFD 1, read 1, wrote 1\n"
+    for rest in (b"\n" * 100_000, b"\t \n" * 50_000, b"\t" * 100_000, b"\n\t" * 50_000):
+        assert growth.clients((head + rest) * 2) == set()
+    long = request("0x1", "10.0.0.1:5", 9, 100).replace(b"read 9", b"read " + b"9" * 5_000)
+    assert growth.clients(long) == growth.clients(long.replace(b"read 9", b"read 99")) == set()
+
+
 @asynccontextmanager
 async def squid(*answers: bytes) -> AsyncIterator[str]:
     """Something that answers like a squid, each connection with the next of these; yields HOST:PORT."""
