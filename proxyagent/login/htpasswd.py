@@ -5,7 +5,8 @@ Rules of this file:
 - Hashes are bcrypt or argon2; others (MD5, SHA-1, crypt, plain text) are too quick to guess, and refused at start.
 - The file is looked at before each check and read again when it has changed. One that cannot be used any more lets
   nobody in.
-- Checking takes a tenth of a second on purpose: in threads, two at a time.
+- Checking takes a tenth of a second on purpose: in threads, two at a time. Nothing can end such a thread, so a hash
+  that takes longer than anybody waits, or more memory than a machine has to spare, is refused at start too.
 - A user who is not in the file costs as much as one who is: the hash of one of the others is checked instead.
 - bcrypt knows 72 bytes of a password; as everything else that reads these files, we cut what is beyond them.
 """
@@ -26,8 +27,20 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 
 CHECKS_AT_A_TIME = 2
 
-_BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
-_ARGON2 = re.compile(r"\$argon2(id|i|d)\$v=[0-9]+\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
+BCRYPT_COSTS = range(4, 17)
+"""bcrypt itself begins at 4; each next one takes twice as long, and 16 some seconds."""
+
+ARGON2_KIB_MAX = 1024 * 1024
+ARGON2_WORK_MAX = 4 * 1024 * 1024
+"""KiB times passes: some seconds."""
+
+ARGON2_LANES_MAX = 64
+"""Each is a thread."""
+
+_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+_ARGON2 = re.compile(
+    r"\$argon2(?:id|i|d)\$v=[0-9]+\$m=([0-9]{1,10}),t=([0-9]{1,10}),p=([0-9]{1,10})\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
+)
 _BCRYPT_BYTES = 72
 
 
@@ -107,8 +120,22 @@ def _parse(text: str, lower: bool) -> dict[str, str]:
             raise ValueError(f"line {number} has a user that stands above it already")
         if not _BCRYPT.fullmatch(hashed) and not _ARGON2.fullmatch(hashed):
             raise ValueError(f"line {number} has a hash that is neither bcrypt nor argon2; set it anew: htpasswd -B")
+        if not _affordable(hashed):
+            raise ValueError(
+                f"line {number} has a hash that takes too long or too much memory; set it anew: htpasswd -B"
+            )
         hashes[user] = hashed
     return hashes
+
+
+def _affordable(hashed: str) -> bool:
+    """Whether checking a password against this hash ends in some seconds, within the memory that there is."""
+    if by_bcrypt := _BCRYPT.fullmatch(hashed):
+        return int(by_bcrypt[1]) in BCRYPT_COSTS
+    by_argon2 = _ARGON2.fullmatch(hashed)
+    assert by_argon2 is not None, "the caller has looked"
+    kib, passes, lanes = map(int, by_argon2.groups())
+    return kib <= ARGON2_KIB_MAX and kib * passes <= ARGON2_WORK_MAX and lanes <= ARGON2_LANES_MAX
 
 
 def _fits(hashed: str, password: str) -> bool:

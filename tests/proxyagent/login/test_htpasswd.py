@@ -38,6 +38,25 @@ async def test_both_kinds_of_hashes_are_checked(file: Path, user: str, password:
     assert await users.check("nobody", password, "") is None
 
 
+@pytest.mark.parametrize(
+    "hashed",
+    [
+        bcrypted("x").replace("$04$", "$03$"),
+        bcrypted("x").replace("$04$", "$17$"),
+        bcrypted("x").replace("$04$", "$99$"),
+        ARGON2.hash("x").replace("m=64", "m=1048577"),
+        ARGON2.hash("x").replace("m=64,t=1", "m=1048576,t=5"),
+        ARGON2.hash("x").replace("p=1", "p=65"),
+    ],
+)
+def test_a_hash_that_nobody_can_wait_for_is_refused(tmp_path: Path, hashed: str) -> None:
+    """Checked it would take hours, or all memory, in a thread that nothing ends; or bcrypt raises what is not its."""
+    path = tmp_path / "users"
+    path.write_text(f"bob:{bcrypted('builder')}\nalice:{hashed}\n")
+    with pytest.raises(BackendUnusable, match="line 2 has a hash that takes too long"):
+        Htpasswd(str(path))
+
+
 async def test_what_apache_writes_is_read(tmp_path: Path) -> None:
     """`htpasswd -B`, where it is installed, else a line that it wrote ($2y$)."""
     line = "carol:$2y$05$" + bcrypted("secret words").replace("$2b$04$", "")
