@@ -19,6 +19,8 @@ LETTERS_MAX = 2_048
 
 _SQUID_WROTE = re.compile(r"(?:[^&]|&(?:amp|lt|gt|quot|apos|#[0-9]{1,3});)*")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_AUTHORITY = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]@:]+)(?::[0-9]*)?")
+"""A host and maybe a port. What stands behind a bracket is no part of the host to urlsplit; to a browser it is."""
 
 
 def safe(asked: str, hosts: Sequence[str]) -> str:
@@ -32,7 +34,7 @@ def safe(asked: str, hosts: Sequence[str]) -> str:
         return "" if url.startswith("//") else url
     try:
         found = urlsplit(url)
-        usable = found.scheme in ("http", "https") and found.hostname and "@" not in found.netloc and found.port != 0
+        usable = found.scheme in ("http", "https") and _AUTHORITY.fullmatch(found.netloc) and found.port != 0
     except ValueError:
         return ""
     return url if usable and url[len(found.scheme) :].startswith("://") and _listed(found.hostname or "", hosts) else ""
