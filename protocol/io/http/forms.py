@@ -30,10 +30,7 @@ async def fields(request: Request, token: str, scheme: str = "") -> dict[str, st
     `token` is what our page put into it, empty where it cannot have put one. `scheme` is how the browser reached the
     page, where that is not how the request came.
     """
-    origin = urlsplit(request.headers.get("origin", ""))
-    if (origin.scheme, origin.netloc) != (scheme or request.url.scheme, request.url.netloc):
-        raise Refused(403, "this form did not come from this page")
-    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    if not _from_here(request, scheme) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise Refused(403, "this form did not come from this page")
     try:
         found = parse_qs((await request.body()).decode(), max_num_fields=FIELDS_MAX, strict_parsing=True)
@@ -43,3 +40,12 @@ async def fields(request: Request, token: str, scheme: str = "") -> dict[str, st
     if not token or not compare_digest(given.pop("token", "").encode(), token.encode()):
         raise Refused(403, "this form is of an earlier visit: load the page again")
     return given
+
+
+def _from_here(request: Request, scheme: str) -> bool:
+    """Whether the Origin is the page's own."""
+    try:
+        origin = urlsplit(request.headers.get("origin", ""))
+        return (origin.scheme, origin.netloc) == (scheme or request.url.scheme, request.url.netloc)
+    except ValueError:  # one of them is no address: a bracket without its other half
+        return False

@@ -39,6 +39,7 @@ async def test_the_scheme_is_that_of_the_browser() -> None:
         (403, {"origin": "null"}),
         (403, {"origin": ""}),
         (403, {"origin": "http://page.example:81"}),
+        (403, {"origin": "http://["}),
         (403, {"sec_fetch_site": "cross-site"}),
         (403, {"sec_fetch_site": "same-site"}),
     ],
