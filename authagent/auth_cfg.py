@@ -166,7 +166,7 @@ class _Reader:
                     raise ValueError("level: levels are 0, 1 and 2")
                 self._found.values["logging", "level"] = value
             case "file" if value.startswith("/"):
-                self._found.values["logging", "path"] = json.dumps(settings.text(value))
+                self._found.values["logging", "path"] = json.dumps(settings.text(value), ensure_ascii=False)
             case "file" if value:
                 left = "leave [logging] path empty for standard error, which systemd keeps in its journal"
                 self._found.remarks.append(f"[debug] File={_plain(value)}: not a path of these machines; {left}.")

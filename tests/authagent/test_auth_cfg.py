@@ -1,5 +1,7 @@
 """Reading BorderManager's auth.cfg: what it may look like, and what is told of a bad one."""
 
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -36,6 +38,12 @@ def test_a_whole_file_is_carried_over() -> None:
     assert found.proxies == {1: "10.1.0.21", 2: "10.1.0.22"}
     assert found.values == {("logging", "level"): "1", ("logging", "path"): '"/var/log/auth.log"'}
     assert found.remarks == list(auth_cfg.REMARKS)
+
+
+def test_a_path_may_have_any_letter() -> None:
+    """As it is, for TOML has no escape for half a letter, as JSON has beyond the first 65,536."""
+    found = auth_cfg.parse(WHOLE.replace(b"auth.log", "\U0001d11e\"é".encode()), "auth.cfg")
+    assert tomllib.loads(f"path = {found.values['logging', 'path']}") == {"path": "/var/log/\U0001d11e\"é"}
 
 
 @pytest.mark.parametrize(
