@@ -37,7 +37,8 @@ ARGON2_WORK_MAX = 4 * 1024 * 1024
 ARGON2_LANES_MAX = 64
 """Each is a thread."""
 
-_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+# the last of a salt's letters has four bits that must be zero, or bcrypt raises ValueError
+_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _ARGON2 = re.compile(
     r"\$argon2(?:id|i|d)\$v=[0-9]+\$m=([0-9]{1,10}),t=([0-9]{1,10}),p=([0-9]{1,10})\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
 )

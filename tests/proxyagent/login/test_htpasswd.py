@@ -38,6 +38,14 @@ async def test_both_kinds_of_hashes_are_checked(file: Path, user: str, password:
     assert await users.check("nobody", password, "") is None
 
 
+def test_a_hash_whose_salt_is_none_is_refused(tmp_path: Path) -> None:
+    """bcrypt would raise for it at each log-in."""
+    path = tmp_path / "users"
+    path.write_text(f"alice:$2b$04${'a' * 53}\n")
+    with pytest.raises(BackendUnusable, match="line 1 has a hash that is neither"):
+        Htpasswd(str(path))
+
+
 @pytest.mark.parametrize(
     "hashed",
     [
