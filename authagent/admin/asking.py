@@ -69,7 +69,7 @@ def _read(body: bytes) -> Any:
     """What a partner said; None for what is no JSON, or could not be passed on as such."""
     try:
         told = json.loads(body)
-        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
     return told
@@ -89,7 +89,7 @@ def fits(told: Any, shape: Shape) -> bool:
 async def carry_out(body: bytes, verbs: Mapping[str, CarriedOut]) -> bytes:
     """Do what the partner asks, if it is one of `verbs`; its answer, an error included, to be sent back."""
     try:
-        question = json.loads(body)
+        question = _read(body)
         verb = verbs.get(str(question.pop("verb", ""))) if isinstance(question, dict) else None
         if verb is None:
             raise ControlError(f"for its partner an agent does: {', '.join(verbs)}", ExitCode.USAGE)

@@ -36,7 +36,17 @@ async def test_what_the_partner_asks_is_carried_out_or_answered_with_an_error() 
     assert json.loads(await asking.carry_out(b'{"verb": "echo", "a": 1}', verbs)) == {"question": {"a": 1}}
     told = json.loads(await asking.carry_out(b'{"verb": "fail"}', verbs))
     assert told == {"error": "it cannot be", "code": ExitCode.NO}
-    for body in (b"", b"\xff", b"[]", b"[" * 50_000, b'{"verb": "reload"}', b'{"verb": ["echo"]}', b"{}"):
+    for body in (
+        b"",
+        b"\xff",
+        b"[]",
+        b"[" * 50_000,
+        b'{"verb": "reload"}',
+        b'{"verb": ["echo"]}',
+        b"{}",
+        b'{"verb": "echo", "a": "\\ud800"}',
+        b'{"verb": "echo", "a": NaN}',
+    ):
         told = json.loads(await asking.carry_out(body, verbs))
         assert told["error"] and told["code"] == ExitCode.USAGE
 
