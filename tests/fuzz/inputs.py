@@ -77,6 +77,36 @@ def _near(node: Any, chance: random.Random) -> Any:
     return value(chance)
 
 
+JSON_ODD: tuple[Any, ...] = (
+    *ODD[:14], "x\n", "10.0.0.1", "\x1b[2J", "9" * 5_000, [], [[]], ["x"], [["x"]], {}, {"a": ["b"]}, *BOUNDS,
+)  # fmt: skip
+"""What JSON can say and nobody expects."""
+
+
+def wrong_object(tree: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """A copy of nested objects of JSON with one value replaced, left out, or under another name."""
+    copy = dict(tree)
+    if not copy:
+        return {"a": chance.choice(JSON_ODD)}
+    name = chance.choice(list(copy))
+    below, what = copy[name], chance.random()
+    if isinstance(below, dict) and what < 0.8:
+        copy[name] = wrong_object(below, chance)
+    elif isinstance(below, list) and below and isinstance(below[0], dict) and what < 0.8:
+        copy[name] = [wrong_object(below[0], chance), *below[1:]]
+    elif what < 0.1:
+        del copy[name]
+    elif what < 0.2:
+        copy[chance.choice((f"{name}x", "", "é"))] = copy.pop(name)
+    elif what < 0.3:
+        copy[name] = copy[chance.choice(list(copy))]
+    elif isinstance(below, str | int) and what < 0.7:
+        copy[name] = _near(below, chance)
+    else:
+        copy[name] = chance.choice(JSON_ODD)
+    return copy
+
+
 def spoiled(data: bytes, chance: random.Random) -> bytes:
     """Bytes with a few changed, cut off, repeated or put in."""
     spoilt = bytearray(data)

@@ -28,7 +28,19 @@ from protocol.messages import ALL, Message
 from protocol.table import Table
 from proxyagent.control import Control
 from proxyagent.testing import FakeProxyAgent
-from tests.fuzz import files, fronts, inputs, machines
+from tests.fuzz import (
+    auth_cfg,
+    cookies,
+    files,
+    forms,
+    fronts,
+    inputs,
+    lines,
+    machines,
+    operators,
+    passwords,
+    services,
+)
 from tests.wire import samples
 from tests.wire.pair import NOW, Pair, opened
 
@@ -298,21 +310,25 @@ def targets() -> dict[str, Target]:
     """Every target by its name."""
     stores = files.Stores()
     made = (
-        Target("message", 260, _make_message, _take_message),
-        Target("payload", 260, _make_payload, _Payloads()),
+        Target("message", 240, _make_message, _take_message),
+        Target("payload", 235, _make_payload, _Payloads()),
         Target("batch", 40, _make_batch, _Batches()),
         Target("machine", 120, lambda chance: machines.make(TREES, chance), machines.Machines()),
-        Target("stream", 200, _make_stream, _Links()),
+        Target("stream", 180, _make_stream, _Links()),
         Target("handshake", 3, _make_handshake, _take_handshake),
         Target("request", 30, _make_request, _Requests()),
         Target("question", 20, fronts.make, fronts.Fronts()),
+        Target("operator", 6, operators.make, operators.Operators()),
+        Target("cookie", 15, cookies.make, cookies.Cookies()),
+        Target("line", 20, lines.make, lines.Proxy()),
+        Target("form", 20, forms.make, forms.Forms()),
+        Target("htpasswd", 5, passwords.make, passwords.Passwords()),
+        Target("answer", 15, services.make, services.Services()),
         Target("configuration", 12, files.make_configuration, files.take_configuration),
-        Target("secret", 14, files.make_secret, files.take_secret),
-        Target("row", 40, files.make_row, files.take_row),
+        Target("auth_cfg", 4, auth_cfg.make, auth_cfg.Imports()),
+        Target("secret", 4, files.make_secret, files.take_secret),
+        Target("row", 30, files.make_row, files.take_row),
         Target("store", 1, stores.make, stores.take),
     )
     assert sum(target.share for target in made) == 1_000
     return {target.name: target for target in made}
-
-
-

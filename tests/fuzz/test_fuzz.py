@@ -13,8 +13,8 @@ from tests.fuzz.targets import Target, targets
 INPUTS = 30_000
 
 NAMES = (
-    "message", "payload", "batch", "machine", "stream", "handshake", "request", "question", "configuration", "secret",
-    "row", "store",
+    "message", "payload", "batch", "machine", "stream", "handshake", "request", "question", "operator", "cookie",
+    "line", "form", "htpasswd", "answer", "configuration", "auth_cfg", "secret", "row", "store",
 )  # fmt: skip
 
 
@@ -111,6 +111,15 @@ def test_hostile_messages_are_right_often_enough() -> None:
     chance, made = random.Random(3), targets()["message"].make
     accepted = sum(_is_message(made(chance)) for _ in range(2_000))
     assert 200 < accepted < 1_800
+
+
+@pytest.mark.parametrize("name", ["operator", "cookie", "line", "form", "htpasswd", "answer", "auth_cfg"])
+def test_hostile_inputs_are_right_often_enough(name: str) -> None:
+    """The same of those that count what they let in."""
+    chance, target = random.Random(3), targets()[name]
+    for _ in range(400):
+        target.take(target.make(chance))
+    assert 40 < target.take.accepted < 360  # type: ignore[attr-defined]
 
 
 def _is_message(data: bytes) -> bool:
