@@ -35,7 +35,8 @@ def test_paths_and_listed_hosts_are_let_through(url: str) -> None:
         "javascript:alert(1)", "JavaScript:alert(1)//http://app.example", "data:text/html,x", "ftp://app.example/",
         " http://app.example/", "/a b", "/a\tb", "\t//evil.example", "/\n/evil.example", "/a\x00", "/ä", "/\u2028",
         "/\uff0fevil.example", "http://app.example\uff0eevil.example/", "http://[::1", "http://app.example:99999/",
-        "http://app.example:0/", "http://app.example../", "http://[::1].evil.example/", "http://[::1]x:80/", "/" + "a" * LETTERS_MAX,
+        "http://app.example:0/", "http://app.example../",
+        "http://[::1].evil.example/", "http://[::1]x:80/", "/" + "a" * LETTERS_MAX,
     ],
 )  # fmt: skip
 def test_everything_else_is_nowhere(url: str) -> None:
