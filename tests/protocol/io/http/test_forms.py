@@ -40,6 +40,8 @@ async def test_the_scheme_is_that_of_the_browser() -> None:
         (403, {"origin": ""}),
         (403, {"origin": "http://page.example:81"}),
         (403, {"origin": "http://["}),
+        (403, {"origin": "htt\tp://page.example"}),
+        (403, {"origin": "http://page.example/"}),
         (403, {"sec_fetch_site": "cross-site"}),
         (403, {"sec_fetch_site": "same-site"}),
     ],
