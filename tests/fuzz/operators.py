@@ -5,7 +5,8 @@ Rules of this file:
 - The agents are shells without sockets: a master of a pair, a slave and an agent alone, each with sessions. Their
   partner is a stand-in that answers as the input says, at once.
 - Whoever waits, waits on a clock of its own, and no longer than PATIENCE_S of it.
-- Who may not administer changes nothing; a logout that is told as done is done; and no verb breaks the machine.
+- Who may not administer changes nothing; after a logout a master holds nobody whom it meant; no word breaks the
+  machine or costs a link.
 """
 
 import json
@@ -208,7 +209,7 @@ class Operators:
                     _is_done(shell, arguments)
         except ControlError as error:
             json.dumps(_error(error), allow_nan=False)
-        assert administrator or verb_may_change(line) or shell.sequence == before, "who may only ask changes nothing"
+        assert administrator or _is_for_all(line) or shell.sequence == before, "who may only ask changes nothing"
 
     async def _partner_asks(self, shell: _Shell, body: bytes) -> None:
         """As a message of the partner's, which the agent carries out and answers."""
@@ -256,8 +257,8 @@ class Operators:
         return machine.now(self._passed_s)
 
 
-def verb_may_change(line: bytes) -> bool:
-    """Redeeming is for users themselves; all other verbs that change anything are for administrators."""
+def _is_for_all(line: bytes) -> bool:
+    """Whether it is about redeeming, which is for users; all other verbs that change anything are for administrators."""
     return b"code_redeem" in line
 
 
