@@ -258,7 +258,7 @@ class Operators:
 
 
 def _is_for_all(line: bytes) -> bool:
-    """Whether it is about redeeming, which is for users; all other verbs that change anything are for administrators."""
+    """Whether it is about redeeming, which users do; whatever else changes anything is for administrators."""
     return b"code_redeem" in line
 
 
