@@ -24,14 +24,14 @@ from typing import Any
 import attrs
 import trio
 
-from authagent import store_file
 from authagent.store_channel import Channel
 from authagent.store_disk import Disk
-from authagent.store_file import DISK_ERRORS, NEVER_MS, Identity, StoreFile, StoreUnusable
+from authagent.store_errors import DISK_ERRORS, StoreUnusable, is_damage, reason
+from authagent.store_file import Identity, StoreFile
 from authagent.store_writer import Failed, News, NoFile, Writer, Written
 from protocol.io.log import Log
 
-__all__ = ["NEVER_MS", "Store", "StoreStatus", "StoreUnusable", "open_store"]
+__all__ = ["Store", "StoreStatus", "StoreUnusable", "open_store"]
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
 """What may wait for a slow disk: ten seconds at full load. Beyond it the store counts as broken."""
@@ -133,7 +133,7 @@ class Store:
         self.term, self.clock, self._rows_bytes = opened.term, opened.clock, opened.rows_bytes
         self._tell_set_aside()
         if opened.error is not None:
-            self._break(store_file.reason(opened.error))
+            self._break(reason(opened.error))
         else:
             self._log.note("store.opened", folder=self._disk.folder, term=self.term, bytes=self._rows_bytes)
 
@@ -144,23 +144,20 @@ class Store:
         else:
             self._log.warning("store.close_timed_out", folder=self._disk.folder)
 
-    async def load(self, expired_before_ms: int = 0) -> AsyncIterator[bytes]:
+    async def load(self) -> AsyncIterator[bytes]:
         """Every payload that is stored, in the order of writing, those of a snapshot among them.
 
-        Rows in which all expired before `expired_before_ms` are passed over. Must be run to its end once, before there
-        is any snapshot. A damaged file raises nothing: what is whole is given, and it is written anew afterwards.
+        Must be run to its end once, before there is any snapshot. A damaged file raises nothing: what is whole is
+        given, and it is written anew afterwards.
         """
-        newest_id = await self._channel.call(self._disk.newest_id, needs_file=False)
-        after_id, payloads, done = 0, 0, not newest_id
-        while not done:
-            rows = await self._channel.call(partial(self._disk.read, after_id, expired_before_ms), needs_file=False)
+        payloads = 0
+        while (rows := await self._channel.call(self._disk.read, needs_file=False)) is not None:
             if rows.damage:
                 self._distrust(rows.damage)
             for payload in rows.payloads:
                 yield payload
             payloads += len(rows.payloads)
-            after_id, done = rows.last_id, rows.done
-            self.loaded_fraction = min(1.0, after_id / newest_id)
+            self.loaded_fraction = rows.fraction
         await self._channel.call(self._disk.end_load, needs_file=False)
         self.loaded_fraction = 1.0
         self._loaded = True
@@ -187,11 +184,10 @@ class Store:
         """What waits for the disk."""
         return self._channel.queued_bytes
 
-    def write(self, position: int, payload: bytes, expires_ms: int = NEVER_MS) -> None:
+    def write(self, position: int, payload: bytes) -> None:
         """Have `payload` stored; `stored(position)` follows, or nothing while the store is broken. Never blocks.
 
-        The caller has merged the payload into the table before. `expires_ms` is the latest expiry of what it holds,
-        if known. An empty payload is a mistake.
+        The caller has merged the payload into the table before. An empty payload is a mistake.
         """
         assert payload, "an empty payload"
         self._last_position = position
@@ -200,7 +196,7 @@ class Store:
         if self._channel.queued_bytes >= QUEUE_BYTES_MAX:
             self._break(f"the disk is too slow: over {QUEUE_BYTES_MAX >> 20} MiB waited for it")
             return
-        self._channel.write(position, payload, expires_ms)
+        self._channel.write(position, payload)
 
     def write_term(self, term: int, done: Callable[[bool], None]) -> None:
         """Have `term` stored unless a greater one is, then call `done(stored)` in this thread. Never blocks.
@@ -238,7 +234,7 @@ class Store:
                 await self._write_snapshot()
                 await self._drop_through(last_id)
             except (*DISK_ERRORS, NoFile) as error:
-                self._log.detail("store.compact_failed", error=store_file.reason(error))
+                self._log.detail("store.compact_failed", error=reason(error))
             else:
                 self._log.note("store.compacted", bytes=self._snapshot_bytes)
 
@@ -306,7 +302,7 @@ class Store:
                     await self._drop_through(last_id)
                     return True
             except StoreUnusable as error:
-                self._break(store_file.reason(error))
+                self._break(reason(error))
             except (*DISK_ERRORS, NoFile):
                 pass  # told already, as news
         return False
@@ -346,9 +342,9 @@ class Store:
         if isinstance(news, Written):
             self._written(news)
         elif isinstance(news, Failed):
-            if store_file.is_damage(news.error):
-                self._disk.distrusted = self._disk.distrusted or store_file.reason(news.error)
-            self._break(store_file.reason(news.error))
+            if is_damage(news.error):
+                self._disk.distrusted = self._disk.distrusted or reason(news.error)
+            self._break(reason(news.error))
 
     def _written(self, news: Written) -> None:
         self._rows_bytes += news.row_bytes
@@ -377,7 +373,7 @@ def _file(writer: Writer) -> StoreFile:
 
 
 def _append(writer: Writer, *, payloads: list[bytes]) -> int:
-    return _file(writer).append(payloads, NEVER_MS)
+    return _file(writer).append(payloads)
 
 
 def _write_term(writer: Writer, *, term: int) -> None:

@@ -30,11 +30,11 @@ class Channel:
         self._writer = Writer(self._tell)
         self._writer.start()
 
-    def write(self, position: int, payload: bytes, expires_ms: int) -> None:
+    def write(self, position: int, payload: bytes) -> None:
         """Hand over a payload; never blocks."""
         self._mark_waiting()
         self.queued_bytes += len(payload) + _PAYLOAD_COST_BYTES
-        self._writer.put(Payload(position, payload, expires_ms))
+        self._writer.put(Payload(position, payload))
 
     def post(self, function: Callable[[Writer], Any], done: Callable[[Any], None], *, needs_file: bool = True) -> None:
         """Have `function` done by the thread, then `done(answer or exception)` here; never blocks."""

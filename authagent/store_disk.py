@@ -12,27 +12,24 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
 
+from authagent.store_errors import DISK_ERRORS, Damaged, is_damage, reason
 from authagent.store_file import (
-    DISK_ERRORS,
     MAIN,
     REBUILDING,
-    Damaged,
     Identity,
-    Rows,
     StoreFile,
     adopt,
     finish_rebuilding,
     fresh_rebuilding,
-    is_damage,
     lock_folder,
-    reason,
     set_aside,
 )
+from authagent.store_reading import Rows
 from authagent.store_writer import Writer
 
 
@@ -64,6 +61,7 @@ class Disk:
         self._wall_ms = wall_ms
         self._lock: int | None = None
         self._reader: StoreFile | None = None
+        self._reading: Iterator[Rows] | None = None
         self._set_aside: list[SetAside] = []
 
     # -- start ------------------------------------------------------------------------------------------------
@@ -73,6 +71,7 @@ class Disk:
         try:
             self._take_lock()
             writer.file = self._open_or_start_empty()
+            self._reading = writer.file.read()
             return Opened(writer.file.term(), writer.file.clock(), writer.file.rows_bytes())
         except DISK_ERRORS as error:
             self.drop(writer)
@@ -104,6 +103,7 @@ class Disk:
             if not (copy / MAIN).exists():
                 return Opened()
             self._reader = StoreFile(copy / MAIN, self._identity)
+            self._reading = self._reader.read()
             opened = Opened(self._reader.term(), self._reader.clock())
             self.distrusted = ""
             return opened
@@ -112,25 +112,18 @@ class Disk:
         finally:  # what is open stays readable, and nothing is left behind however the process ends
             shutil.rmtree(copy, ignore_errors=True)
 
-    def newest_id(self, writer: Writer) -> int:
-        """The id of the newest row, about; 0 when there is nothing to read."""
-        source = writer.file or self._reader
-        if source is None:
-            return 0
-        try:
-            return source.last_id()
-        except sqlite3.Error:  # reading will find out what can be read
-            return 1
-
-    def read(self, after_id: int, expired_before_ms: int, writer: Writer) -> Rows:
-        """The rows behind `after_id`, some 1 MiB of them; nothing is ever raised."""
-        source = writer.file or self._reader
-        if source is None:
-            return Rows([], after_id, True, "it failed while it was loaded")
-        return source.read(after_id, expired_before_ms)
+    def read(self, writer: Writer) -> Rows | None:
+        """The next part of the rows; None when there are no more. Nothing is ever raised."""
+        if self._reading is None:
+            return None
+        if (writer.file or self._reader) is None:
+            self._reading = None
+            return Rows([], 1.0, "it failed while it was loaded")
+        return next(self._reading, None)
 
     def end_load(self, writer: Writer) -> None:
         """Nothing will be read any more."""
+        self._reading = None
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()

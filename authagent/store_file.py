@@ -21,16 +21,18 @@ import fcntl
 import os
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
-from authagent.store_rows import pack, unpack
+from authagent.store_errors import Damaged, StoreUnusable, legible
+from authagent.store_reading import Reading, Rows
+from authagent.store_rows import pack
 
 FORMAT_VERSION = 1
-NEVER_MS = (1 << 63) - 1
-"""The expiry of payloads whose expiry nobody told: kept until the next snapshot."""
+_UNUSED = (1 << 63) - 1
+"""What stands in the column `expires_ms`, which format 1 has and nobody reads."""
 
 MAIN = "sessions.db"
 REBUILDING = "sessions.db.rebuilding"
@@ -39,30 +41,6 @@ LOCK = "sessions.lock"
 
 _PAGE_BYTES = 8192  # measured: 4096 costs a tenth more for 30 KiB rows, 32768 writes four times as much for small ones
 _CHECKPOINT_PAGES = 512  # 4 MiB of log; a commit that checkpoints takes about 5 ms then
-_READ_BYTES = 1024 * 1024  # of rows in one answer of `read`: some 15 ms of merging
-_SEARCH_IDS = 1 << 24  # how far behind a damaged page rows are looked for when even the newest id is unreadable
-_DAMAGE_CODES = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_REASONS = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "the folder or file is read-only",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made",
-    sqlite3.SQLITE_BUSY: "another program holds the file",
-    sqlite3.SQLITE_IOERR: "the disk reported an error, is full, or a limit on file size was met",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged",
-    sqlite3.SQLITE_NOTADB: "the file is damaged (its header is not a database's)",
-}
-
-
-class StoreUnusable(Exception):
-    """The state folder must not be used by this process: exit code 2. The text is one line and says what to do."""
-
-
-class Damaged(Exception):
-    """The content of the file is not what was written."""
-
-
-DISK_ERRORS = (sqlite3.Error, OSError, Damaged)
-"""What a disk may do to us; anything else is a mistake in the program."""
 
 
 @attrs.frozen
@@ -71,36 +49,6 @@ class Identity:
 
     site: str
     id: str
-
-
-@attrs.frozen
-class Rows:
-    """One answer of `read`: whole payloads in the order they were stored."""
-
-    payloads: list[bytes]
-    last_id: int  # where the next read begins
-    done: bool
-    damage: str = ""  # empty, or what was wrong among these rows
-
-
-def reason(error: Exception) -> str:
-    """What went wrong with the disk, in words an operator can act on."""
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", 0)
-        return _REASONS.get(code & 0xFF, str(error))
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether after this error the file itself cannot be trusted any more.
-
-    An I/O error is one: pages whose sync failed may be marked clean and lost, so the same file is never tried again.
-    """
-    if isinstance(error, sqlite3.Error):
-        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE_CODES
-    return isinstance(error, Damaged)
 
 
 # -- the folder ---------------------------------------------------------------------------------------------------
@@ -187,14 +135,8 @@ class StoreFile:
             raise
 
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """One statement. A damaged schema may keep sqlite3 from reading the words of SQLite's own complaint: that is
-        no error of its kind then, and means damage all the same."""
-        try:
+        with legible():
             return self._database.execute(statement, tuple(parameters))
-        except UnicodeDecodeError:
-            error = sqlite3.DatabaseError("the file is damaged")
-            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise error from None
 
     def _prepare(self, identity: Identity) -> None:
         execute = self._execute
@@ -262,10 +204,10 @@ class StoreFile:
         """Keep `text` in place of what is kept."""
         self._set("clock", text)
 
-    def append(self, payloads: Sequence[bytes], expires_ms: int) -> int:
+    def append(self, payloads: Sequence[bytes]) -> int:
         """One group commit; returns how many bytes it took. On return it is on stable storage."""
         row = pack(payloads)
-        self._execute("INSERT INTO rows (expires_ms, payloads) VALUES (?, ?)", (expires_ms, row))
+        self._execute("INSERT INTO rows (expires_ms, payloads) VALUES (?, ?)", (_UNUSED, row))
         return len(row)
 
     def last_id(self) -> int:
@@ -278,82 +220,12 @@ class StoreFile:
         free = self._execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * _PAGE_BYTES
 
-    def read(self, after_id: int, expired_before_ms: int = 0) -> Rows:
-        """About 1 MiB of rows behind `after_id`, less those in which everything expired before `expired_before_ms`.
+    def read(self) -> Iterator[Rows]:
+        """All rows, a part of them at a time; what is appended meanwhile may be among them. See store_reading.py."""
+        return Reading(self._execute, self._bytes)
 
-        Damaged rows are passed over and told, never raised.
-        """
-        payloads: list[bytes] = []
-        damage = ""
-        size = 0
-        last_id = after_id
-        while size < _READ_BYTES:
-            try:
-                row = self._next_row(last_id, expired_before_ms)
-            except (sqlite3.Error, Damaged) as error:
-                damage = reason(error)
-                following = self._next_readable_id(last_id)
-                if following is None:
-                    return Rows(payloads, last_id, True, damage)
-                last_id = following
-                continue
-            if row is None:
-                return Rows(payloads, last_id, True, damage)
-            last_id, blob = row
-            whole, intact = unpack(blob)
-            payloads.extend(whole)
-            size += len(blob)
-            if not intact:
-                damage = f"row {last_id} does not match its checksum"
-        return Rows(payloads, last_id, False, damage)
-
-    def _next_row(self, after_id: int, expired_before_ms: int) -> tuple[int, bytes] | None:
-        query = "SELECT id, payloads FROM rows WHERE id > ? AND expires_ms >= ? ORDER BY id LIMIT 1"
-        row = self._execute(query, (after_id, expired_before_ms)).fetchone()
-        if row is None:
-            return None
-        if not isinstance(row[1], bytes):
-            raise Damaged(f"row {row[0]} holds no payloads")
-        return row[0], row[1]
-
-    def _next_readable_id(self, after_id: int) -> int | None:
-        """An id such that everything from `after_id` to it is unreadable, and something behind it may be readable.
-
-        The damage may be in one row's content (its id can still be read) or in a page of the tree (then the search
-        goes up in doubling steps, since a query that starts beyond the damaged page does not touch it).
-        """
-        try:
-            row = self._execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
-            return None if row[0] is None else int(row[0])
-        except sqlite3.Error:
-            return self._beyond_damaged_page(after_id)
-
-    def _beyond_damaged_page(self, after_id: int) -> int | None:
-        try:
-            end = self.last_id()
-        except sqlite3.Error:
-            end = after_id + _SEARCH_IDS
-        unreadable, step = after_id, 1
-        while not self._readable_behind(after_id + step):
-            unreadable = after_id + step
-            step *= 2
-            if unreadable >= end:
-                return None
-        readable = after_id + step
-        while readable - unreadable > 1:
-            middle = (readable + unreadable) // 2
-            if self._readable_behind(middle):
-                readable = middle
-            else:
-                unreadable = middle
-        return readable
-
-    def _readable_behind(self, after_id: int) -> bool:
-        try:
-            self._execute("SELECT min(id) FROM rows WHERE id > ?", (after_id,)).fetchone()
-        except sqlite3.Error:
-            return False
-        return True
+    def _bytes(self) -> int:
+        return int(self._execute("PRAGMA page_count").fetchone()[0]) * _PAGE_BYTES
 
     def drop_through(self, last_id: int, rows_max: int) -> bool:
         """Forget at most `rows_max` of the rows up to `last_id`; True when none is left."""

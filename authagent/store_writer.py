@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from authagent.store_file import StoreFile, StoreUnusable
+from authagent.store_errors import StoreUnusable
+from authagent.store_file import StoreFile
 
 GROUP_BYTES_MAX = 1024 * 1024
 """What one group commit holds at most: some 10 ms of disk, so that a call behind it does not wait long."""
@@ -36,7 +37,6 @@ class Payload:
 
     position: int
     data: bytes
-    expires_ms: int
 
 
 @attrs.frozen
@@ -152,8 +152,7 @@ class Writer:
         row_bytes = 0
         if self.file is not None:
             try:
-                expires_ms = max(payload.expires_ms for payload in group)
-                row_bytes = self.file.append([payload.data for payload in group], expires_ms)
+                row_bytes = self.file.append([payload.data for payload in group])
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing counts as stored after it
                 self._fail(error)
         size = sum(len(payload.data) for payload in group)

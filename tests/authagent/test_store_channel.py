@@ -37,7 +37,7 @@ async def test_what_waits_is_counted_down_when_it_was_handled() -> None:
 
     channel = Channel(hear)
     try:
-        channel.write(1, b"x" * 1000, 5)
+        channel.write(1, b"x" * 1000)
         assert channel.queued_bytes > 1000
         await until(lambda: channel.queued_bytes == 0)
         assert heard == [Written(1, 1, 1000, 0, False)]
@@ -78,7 +78,7 @@ class StuckFile:
     def __init__(self, gate: threading.Event) -> None:
         self.gate = gate
 
-    def append(self, payloads: list[bytes], expires_ms: int) -> int:
+    def append(self, payloads: list[bytes]) -> int:
         assert self.gate.wait(20)
         return 1
 
@@ -93,7 +93,7 @@ async def test_a_payload_that_waits_is_silence_too(autojump_clock: trio.testing.
         await channel.call(lambda writer: setattr(writer, "file", StuckFile(gate)), needs_file=False)
         await trio.sleep(100)
         assert channel.silent_s() == 0.0
-        channel.write(1, b"x", 5)
+        channel.write(1, b"x")
         await trio.sleep(7)
         assert channel.silent_s() == pytest.approx(7)
         channel.post(lambda writer: None, lambda answer: None, needs_file=False)
@@ -112,7 +112,7 @@ async def test_closing_waits_for_what_was_handed_over_even_when_cancelled() -> N
     """Whoever is cancelled while it closes leaves nothing unwritten behind."""
     heard: list[News] = []
     channel = Channel(heard.append)
-    channel.write(1, b"x", 5)
+    channel.write(1, b"x")
     ended = False
     with trio.CancelScope() as scope:
         scope.cancel()

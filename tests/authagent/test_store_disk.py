@@ -9,17 +9,16 @@ import pytest
 
 from authagent import store_disk
 from authagent.store_disk import Disk
+from authagent.store_errors import Damaged, StoreUnusable
 from authagent.store_file import (
     MAIN,
-    NEVER_MS,
     REBUILDING,
     REBUILT,
-    Damaged,
     Identity,
     StoreFile,
-    StoreUnusable,
     lock_folder,
 )
+from authagent.store_reading import PART_BYTES
 from authagent.store_writer import Writer
 
 AGENT = Identity("lan1", "1")
@@ -43,10 +42,19 @@ def disk_of(folder: Path) -> Disk:
 def stored(folder: Path, *payloads: bytes) -> None:
     folder.mkdir(exist_ok=True)
     file = StoreFile(folder / MAIN, AGENT)
-    file.append(payloads, NEVER_MS)
+    file.append(payloads)
     file.write_term(5)
     file.write_clock("boot 7")
     file.close()
+
+
+def read(disk: Disk, writer: Writer) -> list[bytes]:
+    """Every payload that can be read; a file that is sound is not said to be damaged."""
+    payloads: list[bytes] = []
+    while (rows := disk.read(writer)) is not None:
+        assert not rows.damage
+        payloads += rows.payloads
+    return payloads
 
 
 def forge(folder: Path, name: str, value: str) -> None:
@@ -62,7 +70,7 @@ def test_opening_tells_the_term_and_the_clock(tmp_path: Path) -> None:
     disk, writer = disk_of(tmp_path), hands()
     opened = disk.open(writer)
     assert (opened.term, opened.clock, opened.error, disk.take_set_aside()) == (5, "boot 7", None, [])
-    assert disk.read(0, 0, writer).payloads == [b"x"]
+    assert read(disk, writer) == [b"x"]
     disk.drop(writer)
     disk.unlock()
 
@@ -84,15 +92,14 @@ def test_a_file_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkey
     opened = disk.open(writer)
     assert (opened.term, opened.clock) == (5, "boot 7") and isinstance(opened.error, PermissionError)
     assert writer.file is None
-    assert disk.newest_id(writer) == 1
-    assert disk.read(0, 0, writer).payloads == [b"x"]
+    assert read(disk, writer) == [b"x"]
     assert list((tmp_path / "copies").iterdir()) == []
     reader = disk._reader
     assert reader is not None
     disk.end_load(writer)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         reader.term()
-    assert disk.newest_id(writer) == 0
+    assert read(disk, writer) == []
     assert not disk.distrusted, "what was read whole need not be set aside"
     disk.unlock()
 
@@ -119,10 +126,10 @@ def test_mending_a_distrusted_file_replaces_it(tmp_path: Path) -> None:
     disk.distrusted = "row 1 does not match its checksum"
     assert disk.begin_mending(writer, term=5, clock="boot 7") == 0
     assert writer.file is not None and writer.file.path.name == REBUILDING
-    writer.file.append([b"y"], NEVER_MS)
+    writer.file.append([b"y"])
     disk.finish_mending(writer)
     assert writer.file is not None and writer.file.path.name == MAIN
-    assert writer.file.read(0).payloads == [b"y"]
+    assert [rows.payloads for rows in writer.file.read()] == [[b"y"]]
     assert (writer.file.term(), writer.file.clock()) == (5, "boot 7")
     (aside,) = disk.take_set_aside()
     assert aside.why == "row 1 does not match its checksum" and (tmp_path / aside.name).exists()
@@ -155,7 +162,7 @@ def test_a_file_with_broken_settings_is_set_aside_at_start(tmp_path: Path) -> No
     disk, writer = disk_of(tmp_path), hands()
     assert disk.open(writer).error is None
     assert len(disk.take_set_aside()) == 1
-    assert disk.newest_id(writer) == 0
+    assert read(disk, writer) == []
     disk.drop(writer)
     disk.unlock()
 
@@ -209,7 +216,7 @@ def test_at_start_only_damage_sets_a_file_aside(
     opened = disk.open(writer)
     assert opened.error is (None if damage else error)
     assert len(disk.take_set_aside()) == damage
-    assert disk.read(0, 0, writer).payloads == ([] if damage else [b"x"])
+    assert read(disk, writer) == ([] if damage else [b"x"])
     assert (opened.term, opened.rows_bytes > 0) == ((0, True) if damage else (5, False))
     disk.end_load(writer)
     disk.drop(writer)
@@ -230,7 +237,7 @@ def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, when: str) -
         assert disk.begin_mending(writer, term=6, clock="") == 1
     else:
         disk.open(writer)
-    assert disk.read(0, 0, writer).payloads == [b"old"]
+    assert writer.file is not None and [rows.payloads for rows in writer.file.read()] == [[b"old"]]
     assert [aside.why for aside in disk.take_set_aside()] == ["it was damaged and has been written anew"]
     assert disk.take_set_aside() == []
     disk.drop(writer)
@@ -244,7 +251,7 @@ def test_a_file_whose_term_is_damaged_is_read_and_replaced(tmp_path: Path) -> No
     disk, writer = disk_of(tmp_path), hands()
     opened = disk.open(writer)
     assert isinstance(opened.error, Damaged) and (opened.term, writer.file) == (0, None)
-    assert disk.newest_id(writer) == 1 and disk.read(0, 0, writer).payloads == [b"x"]
+    assert read(disk, writer) == [b"x"]
     disk.end_load(writer)
     disk.begin_mending(writer, term=7, clock="")
     assert writer.file is not None and writer.file.path.name == REBUILDING
@@ -281,18 +288,26 @@ def test_a_folder_that_cannot_be_made_holds_nothing(tmp_path: Path) -> None:
     disk.unlock()
 
 
-def test_without_a_file_there_is_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading ends where it began, and says why; where the newest row cannot be told, reading finds out."""
-    disk, writer = disk_of(tmp_path), hands()
-    assert disk.newest_id(writer) == 0
-    rows = disk.read(7, 0, writer)
-    assert (rows.payloads, rows.last_id, rows.done, rows.damage) == ([], 7, True, "it failed while it was loaded")
+def test_without_a_file_there_is_nothing_to_read(tmp_path: Path) -> None:
+    """Before it was opened, and where it could not be: no rows, and no word of damage."""
+    (tmp_path / "state").write_text("in the way")
+    disk, writer = disk_of(tmp_path / "state"), hands()
+    assert disk.read(writer) is None
     disk.open(writer)
+    assert disk.read(writer) is None
+    disk.unlock()
 
-    def fail(self: StoreFile) -> int:
-        raise coded(sqlite3.SQLITE_CORRUPT)
 
-    monkeypatch.setattr(StoreFile, "last_id", fail)
-    assert disk.newest_id(writer) == 1
+@pytest.mark.parametrize("read_before", [True, False])
+def test_a_file_that_fails_before_it_was_read_is_told(tmp_path: Path, read_before: bool) -> None:
+    """Rows that were not read are not in memory: whoever loads must hear of them, or mending would drop them."""
+    stored(tmp_path, *[bytes([1]) * PART_BYTES] * 2)
+    disk, writer = disk_of(tmp_path), hands()
+    disk.open(writer)
+    if read_before:
+        assert disk.read(writer) is not None
     disk.drop(writer)
+    rows = disk.read(writer)
+    assert rows is not None and (rows.payloads, rows.damage) == ([], "it failed while it was loaded")
+    assert disk.read(writer) is None
     disk.unlock()

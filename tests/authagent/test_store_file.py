@@ -9,18 +9,14 @@ from pathlib import Path
 import pytest
 
 from authagent import store_file
+from authagent.store_errors import Damaged, StoreUnusable, is_damage, reason
 from authagent.store_file import (
-    NEVER_MS,
-    Damaged,
     Identity,
     StoreFile,
-    StoreUnusable,
     adopt,
     finish_rebuilding,
     fresh_rebuilding,
-    is_damage,
     lock_folder,
-    reason,
     set_aside,
 )
 
@@ -29,20 +25,15 @@ NEW_YEAR_MS = 1_767_225_600_000
 
 
 def everything(file: StoreFile) -> list[bytes]:
-    payloads: list[bytes] = []
-    rows = file.read(0)
-    payloads.extend(rows.payloads)
-    while not rows.done:
-        rows = file.read(rows.last_id)
-        payloads.extend(rows.payloads)
-    return payloads
+    return [payload for rows in file.read() for payload in rows.payloads]
 
 
 def filled(path: Path, payloads: list[bytes]) -> None:
+    """A file with a row for each payload."""
     file = StoreFile(path, AGENT)
     file._database.execute("BEGIN")  # one sync for all
     for payload in payloads:
-        file.append([payload], NEVER_MS)
+        file.append([payload])
     file._database.execute("COMMIT")
     file.close()
 
@@ -63,21 +54,11 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         file = StoreFile(tmp_path / "a", AGENT)
-        file.append([b"x"], NEVER_MS)
+        file.append([b"x"])
         assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
         file.close()
     finally:
         os.umask(before)
-
-
-def test_rows_come_back_in_slices(tmp_path: Path) -> None:
-    """Reading gives every payload once, in order, about 1 MiB at a time."""
-    payloads = [bytes([number]) * 200_000 for number in range(20)]
-    filled(tmp_path / "a", payloads)
-    file = StoreFile(tmp_path / "a", AGENT)
-    assert len(file.read(0).payloads) == 6
-    assert everything(file) == payloads
-    file.close()
 
 
 def test_where_no_log_can_be_kept_there_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,92 +159,13 @@ def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         StoreFile(tmp_path / "a", AGENT)
 
 
-def test_expired_rows_are_passed_over(tmp_path: Path) -> None:
-    """Reading leaves out the rows in which everything has expired, and no other."""
-    file = StoreFile(tmp_path / "a", AGENT)
-    for payload, expires_ms in ((b"old", 100), (b"new", 101), (b"unknown", NEVER_MS)):
-        file.append([payload], expires_ms)
-    assert file.read(0, 101).payloads == [b"new", b"unknown"]
-    assert file.read(0).payloads == [b"old", b"new", b"unknown"]
-    file.close()
-
-
 def test_superfluous_rows_go_a_few_at_a_time(tmp_path: Path) -> None:
     """Rows up to an id are dropped in bounded steps; the newer ones stay."""
     file = StoreFile(tmp_path / "a", AGENT)
     for number in range(10):
-        file.append([bytes([number + 1])], NEVER_MS)
+        file.append([bytes([number + 1])])
     assert [file.drop_through(7, 3) for _ in range(3)] == [False, False, True]
     assert everything(file) == [b"\x08", b"\x09", b"\x0a"]
-    file.close()
-
-
-def test_a_row_that_holds_no_payloads_is_passed_over(tmp_path: Path) -> None:
-    """Damage may make a text of it: told, and the others are read."""
-    filled(tmp_path / "a", [b"one", b"two", b"three"])
-    file = StoreFile(tmp_path / "a", AGENT)
-    file._database.execute("UPDATE rows SET payloads = 'text' WHERE id = 2")
-    rows = file.read(0)
-    assert (rows.payloads, rows.done, rows.damage) == ([b"one", b"three"], True, "row 2 holds no payloads")
-    file.close()
-
-
-def test_reading_ends_where_nothing_behind_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was read before is given, with what was wrong, and there is no more."""
-    filled(tmp_path / "a", [b"one", b"two"])
-    file = StoreFile(tmp_path / "a", AGENT)
-    next_row = file._next_row
-
-    def fail_behind_the_first(after_id: int, expired_before_ms: int) -> tuple[int, bytes] | None:
-        if after_id:
-            raise Damaged("page 7")
-        return next_row(after_id, expired_before_ms)
-
-    monkeypatch.setattr(file, "_next_row", fail_behind_the_first)
-    monkeypatch.setattr(file, "_next_readable_id", lambda after_id: None)
-    rows = file.read(0)
-    assert (rows.payloads, rows.last_id, rows.done, rows.damage) == ([b"one"], 1, True, "page 7")
-    file.close()
-
-
-def test_what_lies_behind_a_row_can_be_read_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked of the file; an error of SQLite means not."""
-    file = StoreFile(tmp_path / "a", AGENT)
-    assert file._readable_behind(5)
-
-    def fail(statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        raise sqlite3.DatabaseError("malformed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(file, "_execute", fail)
-        assert not file._readable_behind(5)
-    file.close()
-
-
-def damaged_at(path: Path, offset: int, length: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        file.write(b"\xa5" * length)
-
-
-@pytest.mark.parametrize(
-    ("readable", "newest", "found"),
-    [(1_000, 2_000, 1_000), (1_000, None, 1_000), (6, 6, 6), (60, 61, 60), (7, 6, None), (1_000, 50, None)],
-)
-def test_the_end_of_a_damaged_page_is_found_to_the_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: int, newest: int | None, found: int | None
-) -> None:
-    """In steps that double and then halve, from row 5 on, to the newest row or, where that is unknown, far."""
-
-    def last_id() -> int:
-        if newest is None:
-            raise sqlite3.DatabaseError("malformed")
-        return newest
-
-    file = StoreFile(tmp_path / "a", AGENT)
-    monkeypatch.setattr(file, "last_id", last_id)
-    monkeypatch.setattr(file, "_readable_behind", lambda after_id: after_id >= readable)
-    assert file._beyond_damaged_page(5) == found
     file.close()
 
 
@@ -286,7 +188,7 @@ def test_a_rebuilt_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
     """The rebuilt file is the main one afterwards, the old one is set aside, and no log of either is left."""
     filled(tmp_path / store_file.MAIN, [b"old"])
     file = fresh_rebuilding(tmp_path, AGENT)
-    file.append([b"new"], NEVER_MS)
+    file.append([b"new"])
     assert finish_rebuilding(file, NEW_YEAR_MS) == "sessions.db.set-aside-20260101T000000Z"
     file = StoreFile(tmp_path / store_file.MAIN, AGENT)
     assert everything(file) == [b"new"]
@@ -343,7 +245,7 @@ def test_a_successor_whose_log_stays_does_not_count(tmp_path: Path, monkeypatch:
     """Where the log cannot be folded in, the file is not complete without it: the old one stays in its place."""
     filled(tmp_path / store_file.MAIN, [b"old"])
     file = fresh_rebuilding(tmp_path, AGENT)
-    file.append([b"new"], NEVER_MS)
+    file.append([b"new"])
     close = file.close
     monkeypatch.setattr(file, "close", lambda: None)
     with pytest.raises(OSError, match="could not be folded in"):
@@ -388,21 +290,6 @@ def test_a_folder_has_one_user(tmp_path: Path) -> None:
     assert (folder / store_file.LOCK).stat().st_mode & 0o777 == 0o600
 
 
-def test_errors_are_told_in_an_operators_words() -> None:
-    """What SQLite and the system say becomes one line, and only errors that doubt the file count as damage."""
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    failed = sqlite3.OperationalError("disk I/O error")
-    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-    assert reason(full) == "the disk is full"
-    assert reason(failed) == "the disk reported an error, is full, or a limit on file size was met"
-    assert reason(OSError(30, "Read-only file system")) == "Read-only file system"
-    assert reason(OSError("no number")) == "no number" and reason(Damaged("row 1")) == "row 1"
-    assert reason(sqlite3.OperationalError("no such table")) == "no such table"
-    assert not is_damage(full) and not is_damage(OSError(28, "x"))
-    assert is_damage(failed) and is_damage(Damaged("x"))
-
-
 def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
     """Where sqlite3 cannot even read what SQLite complains of, the file is damaged all the same."""
     path = tmp_path / "sessions.db"
@@ -411,34 +298,3 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError, match="damaged") as error:
         StoreFile(path, AGENT)
     assert is_damage(error.value) and reason(error.value) == "the file is damaged"
-
-
-@pytest.mark.parametrize("size", [300, 3_000, 30_000])
-def test_damaged_pages_cost_only_what_lay_on_them(tmp_path: Path, size: int) -> None:
-    """Whatever page behind the first three is destroyed: reading ends, says so, and gives most of the rows, all true.
-
-    Rows of 300 bytes share pages of the tree, those of 30,000 have pages of their own.
-    """
-    payloads = [number.to_bytes(4, "big") * (size // 4) for number in range(1_000_000 // size)]
-    filled(tmp_path / "a", payloads)
-    pages = (tmp_path / "a").stat().st_size // 8192
-    whole = (tmp_path / "a").read_bytes()
-    noticed = 0
-    for page in range(4, pages, max(1, pages // 25)):
-        (tmp_path / "a").write_bytes(whole)
-        damaged_at(tmp_path / "a", page * 8192, 8192)
-        file = StoreFile(tmp_path / "a", AGENT)
-        rows, found = file.read(0), 0
-        damage = rows.damage
-        found += len(rows.payloads)
-        assert set(rows.payloads) <= set(payloads)
-        while not rows.done:
-            rows = file.read(rows.last_id)
-            damage = damage or rows.damage
-            found += len(rows.payloads)
-            assert set(rows.payloads) <= set(payloads)
-        file.close()
-        noticed += bool(damage)
-        assert found == len(payloads) or damage
-        assert found >= 0.9 * len(payloads) or not damage or page < 6, (page, found, len(payloads), damage)
-    assert noticed > 10

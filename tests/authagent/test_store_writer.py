@@ -16,19 +16,17 @@ class SlowFile:
 
     def __init__(self) -> None:
         self.groups: list[list[bytes]] = []
-        self.expiries_ms: list[int] = []
         self.entered = threading.Event()
         self.gate = threading.Event()
         self.error: Exception | None = None
         self.closed = False
 
-    def append(self, payloads: Sequence[bytes], expires_ms: int) -> int:
+    def append(self, payloads: Sequence[bytes]) -> int:
         self.entered.set()
         assert self.gate.wait(10)
         if self.error is not None:
             raise self.error
         self.groups.append(list(payloads))
-        self.expiries_ms.append(expires_ms)
         return sum(map(len, payloads))
 
     def close(self) -> None:
@@ -65,7 +63,7 @@ def bench() -> Iterator[Bench]:
 
 
 def payload(position: int, size: int = 10) -> Payload:
-    return Payload(position, bytes([position % 256]) * size, position)
+    return Payload(position, bytes([position % 256]) * size)
 
 
 def test_what_gathers_during_a_commit_is_the_next_group(bench: Bench) -> None:
@@ -145,18 +143,6 @@ def test_stopping_writes_what_waits_first() -> None:
     assert bench.writer.join(10)
     assert sum(map(len, bench.file.groups)) == 50
     assert bench.file.closed
-
-
-def test_a_group_is_kept_until_its_last_payload_has_expired(bench: Bench) -> None:
-    """A row that counts as expired is passed over at the next start, with all that is in it."""
-    bench.writer.put(Payload(1, b"x", 5))
-    assert bench.file.entered.wait(10)
-    for position, expires_ms in ((2, 9), (3, 7)):
-        bench.writer.put(Payload(position, b"x", expires_ms))
-    bench.file.gate.set()
-    for _ in range(2):
-        bench.next()
-    assert bench.file.expiries_ms == [5, 9]
 
 
 def test_the_thread_keeps_no_process_alive() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import msgpack
 
 from authagent import kept_clock
-from authagent.store_file import DISK_ERRORS, Identity, StoreFile, StoreUnusable
+from authagent.store_errors import DISK_ERRORS, StoreUnusable
+from authagent.store_file import Identity, StoreFile
 from authagent.store_rows import PAYLOAD_BYTES_MAX, pack, unpack
 from protocol import configuration, secret
 from protocol.codec import decode_changes, encode_changes
@@ -129,7 +130,7 @@ class Stores:
             path = Path(folder) / "sessions.db"
             file = StoreFile(path, IDENTITY)
             for _ in range(6):
-                file.append([encode_changes(samples.CHANGES)] * 3, samples.NOW_MS)
+                file.append([encode_changes(samples.CHANGES)] * 3)
             file.write_term(7)
             file.close()
             self._right = path.read_bytes()
@@ -177,16 +178,10 @@ class Stores:
 
     def _read(self, file: StoreFile) -> None:
         """As at a start; reading passes over what is damaged, and always ends."""
-        after_id, rounds = 0, 0
-        while True:
-            rows = file.read(after_id)
-            rounds += 1
-            assert rounds < 1_000, "reading goes on for ever"
+        for parts, rows in enumerate(file.read()):
+            assert parts < 1_000, "reading goes on for ever"
             for payload in rows.payloads:
                 decode_changes(payload)
-            if rows.done:
-                break
-            after_id = rows.last_id
         file.term()
         kept_clock.read(file.clock(), "boot")
         file.last_id()

@@ -52,6 +52,7 @@ TIME = (
 
 STORE = (
     "tests/authagent/test_store_rows.py",
+    "tests/authagent/test_store_reading.py",
     "tests/authagent/test_store_file.py",
     "tests/authagent/test_store_writer.py",
     "tests/authagent/test_store_disk.py",
@@ -84,7 +85,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "authagent/core/timekeeping.py": TIME,
     **{
         f"authagent/{name}.py": _nearest(STORE, f"tests/authagent/test_{name}.py")
-        for name in ("store", "store_channel", "store_disk", "store_file", "store_rows", "store_writer")
+        for name in ("store", *(f"store_{part}" for part in ("channel", "disk", "file", "reading", "rows", "writer")))
     },
 }
 """By source file, its tests as arguments of pytest."""
