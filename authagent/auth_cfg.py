@@ -74,6 +74,7 @@ class _Reader:
         self._found = AuthCfg()
         self._wrong: list[Mistake] = []
         self._seen: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, int] = {}  # of proxies, by host
         self._sections: dict[str, Callable[[str, str], None]] = {
             "proxy agents": self._proxy,
             "auth": self._agent,
@@ -138,8 +139,8 @@ class _Reader:
         if not key.isdecimal() or not 1 <= int(key) <= 65_535:
             raise ValueError(f"{key}: proxies are numbered; 1=ADDRESS is expected")
         host = settings.host(value)
-        twin = next((number for number, known in self._found.proxies.items() if known == host), None)
-        if twin is not None:
+        twin = self._numbers.setdefault(host, int(key))
+        if twin != int(key):
             raise ValueError(f"{host} is proxy {twin} already")
         self._found.proxies[int(key)] = host
 
