@@ -56,6 +56,7 @@ def test_a_hash_whose_salt_is_none_is_refused(tmp_path: Path) -> None:
         ARGON2.hash("x").replace("m=64,t=1", "m=1048576,t=5"),
         ARGON2.hash("x").replace("p=1", "p=65"),
     ],
+    ids=["below bcrypt's", "beyond ours", "far beyond", "memory", "passes", "lanes"],
 )
 def test_a_hash_that_nobody_can_wait_for_is_refused(tmp_path: Path, hashed: str) -> None:
     """Checked it would take hours, or all memory, in a thread that nothing ends; or bcrypt raises what is not its."""
