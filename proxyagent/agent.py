@@ -33,7 +33,7 @@ from proxyagent.codes import Codes
 from proxyagent.core import events
 from proxyagent.core.client import Client
 from proxyagent.core.inputs import GivenAttributes
-from proxyagent.core.outbox import Level
+from proxyagent.core.outbox import LEVELS, Level
 from proxyagent.core.settings import Dice
 from proxyagent.dialling import Site, ring_of, site_of
 from proxyagent.errors import Closed, ConfigurationError, NotAcknowledged
@@ -45,7 +45,6 @@ from proxyagent.statistics import Statistics, statistics_of
 from proxyagent.subscriptions import Subscription
 
 FLUSH_TIMEOUT_S = 1.0
-LEVELS: dict[str, int] = {"local": 0, "master": 1, "site": 2}
 
 SYSTEM_CLOCK = Clock(read_clock, time.monotonic)  # noqa: TID251 - the library's one reader of clocks
 
@@ -174,18 +173,20 @@ class ProxyAgent:
         if level not in LEVELS:
             raise ValueError(f'level is "local", "master" or "site", not {level!r}')
         await trio.lowlevel.checkpoint()
-        waiting: list[Session | Ended] = [what] if isinstance(what, Session | Ended) else list(what)
         reached: Level = level
         with trio.move_on_after(timeout):
-            while waiting:
-                reached = self._reached(waiting[0])
-                if LEVELS[reached] >= LEVELS[level]:
-                    waiting.pop(0)
-                else:
-                    await self._shell.moved.wait()
-        if waiting:
-            why = "isolated: no AuthAgent serves this proxy" if self.isolated else f"reached {reached} only"
-            raise NotAcknowledged(f"not acknowledged at level {level} within {timeout:g} s ({why})", reached)
+            for each in [what] if isinstance(what, Session | Ended) else what:
+                while LEVELS[reached := self._reached(each)] < LEVELS[level]:
+                    await self._wait_moved(each, level)
+            return
+        why = "isolated: no AuthAgent serves this proxy" if self.isolated else f"reached {reached} only"
+        raise NotAcknowledged(f"not acknowledged at level {level} within {timeout:g} s ({why})", reached)
+
+    async def _wait_moved(self, what: Session | Ended, level: Level) -> None:
+        if what.batch:
+            await self._shell.waiters.wait(what.batch, level)
+        else:  # it is forgotten here, and no report will ever carry it
+            await self._shell.moved.wait()
 
     def _reached(self, what: Session | Ended) -> Level:
         return self._shell.call(lambda client, now: client.service.reached(what))

@@ -86,7 +86,7 @@ class Asking:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(timeout_s):
             while self.shell.call(lambda client, now: client.outbox.reached(serial)) != "site":
-                await self.shell.moved.wait()
+                await self.shell.waiters.wait(serial, "site")
             return True
         return False
 

@@ -10,7 +10,7 @@ Rules of this file:
 
 import datetime
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
@@ -18,8 +18,8 @@ from protocol.code_state import as_json
 from protocol.io.control import Answer, Request
 from protocol.io.control_client import ControlError, ExitCode
 from proxyagent import __version__
-from proxyagent.agent import LEVELS, ProxyAgent
-from proxyagent.core.outbox import Level
+from proxyagent.agent import ProxyAgent
+from proxyagent.core.outbox import LEVELS, Level
 from proxyagent.errors import Error, LimitExceeded, NotAcknowledged, Refused
 from proxyagent.notices import Notice, SessionEnded, SessionOpened
 from proxyagent.session import Session
@@ -267,7 +267,7 @@ def _level(request: Request) -> Level:
     level = request.arguments.get("wait", "local")
     if not isinstance(level, str) or level not in LEVELS:
         raise ControlError(f'{request.verb}: wait is "local", "master" or "site"', ExitCode.USAGE)
-    return cast(Level, level)
+    return level
 
 
 def _attributes(request: Request) -> dict[str, str | tuple[str, ...]]:

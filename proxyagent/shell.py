@@ -29,6 +29,7 @@ from proxyagent.dialling import AgentLink, Site
 from proxyagent.errors import Closed, Error, InternalError
 from proxyagent.notices import Resynced
 from proxyagent.subscriptions import Subscriptions
+from proxyagent.waiters import Waiters
 
 BULK_BELOW_BYTES = 64 * 1024
 """Bulk of a comparison is sent when less than this is queued, so that live changes go first."""
@@ -54,6 +55,7 @@ class Shell:
         self.guard = threading.RLock()
         self.subscriptions = Subscriptions()
         self.moved = trio.Event()
+        self.waiters = Waiters(client.outbox.reached)
         self.failure: Error | None = None
         self.last_resync: Resynced | None = None
         self.clock = clock
@@ -169,6 +171,7 @@ class Shell:
                 self._write(_SEVERITIES[command.grade], command.event, command.keys)
 
     def _wake_waiters(self) -> None:
+        self.waiters.wake()
         if self.moved.statistics().tasks_waiting:
             self.moved.set()
             self.moved = trio.Event()
@@ -282,6 +285,7 @@ class Shell:
             self.client.cache.shown.forget_all()
         self.subscriptions.end(None if isinstance(failure, Closed) else failure)
         self.moved.set()
+        self.waiters.release()
         self._wake.set()
 
     def abandon(self, failure: Error) -> None:

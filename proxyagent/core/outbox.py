@@ -28,6 +28,10 @@ from proxyagent.core.columns import joined
 
 Level: TypeAlias = Literal["local", "master", "site"]
 """How far a change has got (DESIGN section 4): applied here; in the master's memory; on stable storage."""
+
+LEVELS: dict[Level, int] = {"local": 0, "master": 1, "site": 2}
+"""Which is further."""
+
 Encode: TypeAlias = Callable[[Changes], Iterable[bytes]]
 
 
