@@ -166,7 +166,8 @@ def advice(found: Configuration, config_path: str, secret_path: str) -> str:
         folder = config_path.rpartition("/")[0]
         lines += [f"Everything runs on this machine. In the folder {folder}, each in a terminal of its own:"]
         lines += [f"  authagent {agent.id}" for agent in found.authagents]
-        lines += ["  proxyagent run --id proxy1", "Then look: authagent check, authagent status"]
+        lines += [f"  proxyagent run --id {_example(found.proxyagents[0].id)}"]
+        lines += ["Then look: authagent check, authagent status"]
         return "\n".join(lines)
     lines += ["1. Copy both files into /etc/authagent on every machine:"]
     lines += [f"     {agent.host}   ({agent})" for agent in found.authagents]
@@ -179,6 +180,11 @@ def advice(found: Configuration, config_path: str, secret_path: str) -> str:
     lines += [f"     on {agent.host}: authagent {agent.id}" for agent in found.authagents]
     lines += ["4. Anywhere: authagent check"]
     return "\n".join(lines)
+
+
+def _example(pattern: str) -> str:
+    """An id that fits."""
+    return "proxy1" if pattern == "*" else pattern.replace("*", "1").replace("?", "1")
 
 
 def firewall(agents: Sequence[AuthAgentEntry]) -> list[str]:

@@ -63,6 +63,16 @@ def test_it_says_what_to_copy_where_and_the_firewall_line(tmp_path: Path) -> Non
     assert (tmp_path / "secret").read_text().strip() not in text
 
 
+@pytest.mark.parametrize(
+    ("proxies", "id"), [([], "proxy1"), (["squid-*"], "squid-1"), (["p?", "q"], "p1"), (["web"], "web")]
+)
+def test_what_is_advised_is_let_in(tmp_path: Path, proxies: list[str], id: str) -> None:
+    """The proxy that is to be started has an id that the file lists."""
+    said = init.write(str(tmp_path), proxies=proxies)
+    assert f"proxyagent run --id {id}\n" in said
+    assert parse((tmp_path / "authagent.toml").read_text(), "x").proxy("lan1", id) is not None
+
+
 @pytest.mark.parametrize("existing", ["authagent.toml", "secret"])
 def test_nothing_is_overwritten(tmp_path: Path, existing: str) -> None:
     """Where either file exists, neither is written, and the line names it."""
