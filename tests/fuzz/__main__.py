@@ -1,15 +1,23 @@
-"""Hostile input: `python -m tests.fuzz --inputs N --seed S`; `make fuzz` takes a million."""
+"""Hostile input: `python -m tests.fuzz --inputs N --seed S`; `make fuzz` takes a million.
+
+Files are made in memory where there is such a place: their content is what is tried, and a disk is waited for long.
+"""
 
 import argparse
 import os
 import sys
+import tempfile
 
 from tests.fuzz import campaign
+
+MEMORY = "/dev/shm"
 
 
 def main() -> int:
     """The command; the exit code is 1 when something broke over an input."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    if os.access(MEMORY, os.W_OK):
+        tempfile.tempdir = MEMORY
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--inputs", type=int, default=1_000_000, metavar="N", help="how many (1000000)")
     parser.add_argument("--first", type=int, default=0, metavar="NUMBER", help="go on from this one (0)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="which ones (1)")
