@@ -5,10 +5,16 @@ Rules of this file:
 - Only certificates of [tls] mode = "files" come here. The dates of a self-made one are not checked: the channel
   binding vouches for it (DESIGN section 5).
 - `now_s` is an argument: seconds of Unix time.
+- What cannot be read is a ValueError, whatever the library raises.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+
+from protocol.io.tls import READ_ERRORS
 
 WARN_DAYS = 14
 """How long before its end a certificate is warned about, by `check` and by `status` (DESIGN section 5)."""
@@ -21,7 +27,9 @@ def days_left(certificate: bytes, now_s: float) -> float:
 
     Raises ValueError when it is not PEM.
     """
-    return (x509.load_pem_x509_certificates(certificate)[0].not_valid_after_utc.timestamp() - now_s) / _DAY_S
+    with _read():
+        ends_s = x509.load_pem_x509_certificates(certificate)[0].not_valid_after_utc.timestamp()
+    return (ends_s - now_s) / _DAY_S
 
 
 def ending(certificate: bytes, now_s: float) -> str | None:
@@ -36,11 +44,21 @@ def ending(certificate: bytes, now_s: float) -> str | None:
 
 def fits(certificate: bytes, key: bytes) -> bool:
     """Whether the private key belongs to the first certificate of the chain. Raises ValueError for what is not PEM."""
+    with _read():
+        try:
+            private = serialization.load_pem_private_key(key, password=None)
+        except TypeError:
+            raise ValueError("the key is encrypted; it must be readable without a passphrase") from None
+        return _public(private.public_key()) == _public(x509.load_pem_x509_certificates(certificate)[0].public_key())
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    """For reading what may be odd."""
     try:
-        private = serialization.load_pem_private_key(key, password=None)
-    except TypeError:
-        raise ValueError("the key is encrypted; it must be readable without a passphrase") from None
-    return _public(private.public_key()) == _public(x509.load_pem_x509_certificates(certificate)[0].public_key())
+        yield
+    except READ_ERRORS as error:
+        raise ValueError(str(error)) from None
 
 
 def _public(key: object) -> bytes:

@@ -25,7 +25,7 @@ from protocol.handshake import Dialling, Identity
 from protocol.io.clock import read_clock
 from protocol.io.link import Link, LinkFailed, LinkRefused, code_of
 from protocol.io.opening import pump, start_tls
-from protocol.io.tls import Tls, binding_of, speaks_for
+from protocol.io.tls import Tls, TlsError, binding_of, speaks_for
 from protocol.io.transport import Transport, take_socket
 from protocol.io.wire import Wire
 from protocol.messages import Refusal
@@ -127,7 +127,10 @@ async def _shake_hands(
 ) -> Link:
     cipher = None if tls is None else await start_tls(transport, tls.dialling, server=False)
     certificate = None if cipher is None else cipher.peer_certificate()
-    binding = None if certificate is None else binding_of(certificate)
+    try:
+        binding = None if certificate is None else binding_of(certificate)
+    except TlsError as error:  # anybody may answer there, with any certificate
+        raise LinkFailed("untrusted", str(error)) from None
     connection = Connection(Dialling(identity, line, secrets.token_urlsafe(_NONCE_BYTES), binding))
     wire = Wire(transport, cipher)
     try:

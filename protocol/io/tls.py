@@ -7,6 +7,8 @@ Rules of this file:
   is why an agent needs none from elsewhere. Its dates mean nothing.
 - Own certificates are checked against the authority, where one is given. Host names are not checked by OpenSSL: under
   client_certificates both ends check whom the certificate names (speaks_for), otherwise the binding does.
+- A certificate that OpenSSL takes may still be one that `cryptography` cannot read. A peer's then names nobody and
+  binds nothing: it costs the link. READ_ERRORS are all that reading one raises.
 - Whatever OpenSSL wants to say, alerts included, is in `Cipher.outgoing()`; the shell sends it before it closes, so
   that the partner learns the reason.
 
@@ -26,8 +28,13 @@ from typing import cast
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+READ_ERRORS = (
+    ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 CERTIFICATE_FILE = "certificate.pem"
 KEY_FILE = "key.pem"
@@ -126,14 +133,20 @@ def make_certificate(name: str) -> tuple[bytes, bytes]:
 
 
 def binding_of(certificate: bytes) -> bytes:
-    """tls-server-end-point of a certificate in DER."""
-    algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-    weak_or_none = algorithm is None or algorithm.name in ("md5", "sha1")
-    return hashlib.new("sha256" if algorithm is None or weak_or_none else algorithm.name, certificate).digest()
+    """tls-server-end-point of a certificate in DER. Raises TlsError for one that has none."""
+    try:
+        algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+        weak_or_none = algorithm is None or algorithm.name in ("md5", "sha1")
+        return hashlib.new("sha256" if algorithm is None or weak_or_none else algorithm.name, certificate).digest()
+    except READ_ERRORS:
+        raise TlsError("the certificate cannot be read, or its signature is of an unknown kind") from None
 
 
 def names_of(certificate: bytes) -> frozenset[str]:
-    """Whom a certificate in DER names: common names, host names, addresses and `authagent:` URIs, in lower case."""
+    """Whom a certificate in DER names: common names, host names, addresses and `authagent:` URIs, in lower case.
+
+    Raises READ_ERRORS.
+    """
     parsed = x509.load_der_x509_certificate(certificate)
     names = {str(attribute.value) for attribute in parsed.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)}
     try:
@@ -149,8 +162,11 @@ def names_of(certificate: bytes) -> frozenset[str]:
 
 def speaks_for(certificate: bytes, kind: str, site: str, id: str, host: str = "") -> bool:
     """Whether a certificate names this peer: `kind/site/id` (as URI `authagent:kind/site/id` or common name), a proxy's
-    id alone, or the host that was dialled."""
-    names = names_of(certificate)
+    id alone, or the host that was dialled. One that cannot be read names nobody."""
+    try:
+        names = names_of(certificate)
+    except READ_ERRORS:
+        return False
     wanted = {f"{kind}/{site}/{id}".lower(), host.lower()} - {""}
     if kind == "proxy":
         wanted.add(id.lower())
@@ -260,10 +276,12 @@ def _cause(error: OSError) -> str:
 
 
 def _read_certificate(path: str) -> bytes:
-    """The first certificate of a PEM file, in DER."""
+    """The first certificate of a PEM file, in DER; one that can be bound."""
     try:
-        return x509.load_pem_x509_certificate(Path(path).read_bytes()).public_bytes(serialization.Encoding.DER)
-    except (OSError, ValueError) as error:
+        found = x509.load_pem_x509_certificate(Path(path).read_bytes()).public_bytes(serialization.Encoding.DER)
+        binding_of(found)
+        return found
+    except (OSError, *READ_ERRORS) as error:
         raise TlsError(f"[tls] certificate {path}: {error}") from None
 
 

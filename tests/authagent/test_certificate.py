@@ -1,6 +1,7 @@
 """The operator's own certificate."""
 
 import datetime
+import ssl
 
 import pytest
 import trustme
@@ -43,6 +44,17 @@ def test_the_key_must_be_that_of_the_certificate() -> None:
     chain, key, _ = made(1)
     _, other, _ = made(1)
     assert certificate.fits(chain, key) and not certificate.fits(chain, other)
+
+
+def test_a_certificate_of_an_unknown_version_raises_value_error() -> None:
+    """What the library calls by another name is one line for the operator, too."""
+    chain, key, now_s = made(1)
+    version_3 = bytes.fromhex("a003020102")
+    odd = ssl.PEM_cert_to_DER_cert(chain.decode()).replace(version_3, version_3[:-1] + b"\x7f", 1)
+    chain = ssl.DER_cert_to_PEM_cert(odd).encode()
+    for read in (lambda: certificate.fits(chain, key), lambda: certificate.ending(chain, now_s)):
+        with pytest.raises(ValueError, match="version"):
+            read()
 
 
 def test_what_is_no_pem_raises_value_error() -> None:

@@ -1,7 +1,10 @@
 """From a host to a link: connecting, the lines of the secret, deadlines. Real sockets: tests/shell/test_link.py."""
 
 import errno
+import functools
 import socket
+import ssl
+from pathlib import Path
 from typing import NoReturn
 
 import attrs
@@ -11,10 +14,13 @@ import trio.testing
 
 from protocol import limits
 from protocol.errors import Code
+from protocol.io import tls
 from protocol.io.accept import accept
 from protocol.io.dial import dial, open_link, patience_s
 from protocol.io.link import LinkFailed, LinkRefused
+from protocol.io.opening import start_tls
 from protocol.messages import Hello, Refusal
+from tests.protocol.io.test_tls import odd
 from tests.shell.links import admit_all
 from tests.shell.memory import MemoryTransport, pipe
 from tests.wire.pair import AGENT, LINE, OTHER_LINE, PROXY, identity
@@ -152,6 +158,28 @@ async def test_a_failed_handshake_closes_its_transport(autojump_clock: trio.test
     near, _ = pipe()
     with trio.move_on_after(1):
         await open_link(near, PROXY, LINE.encode(), None)
+    assert near.closed
+
+
+@pytest.mark.parametrize("what", ["version", "signature"])
+async def test_an_odd_certificate_costs_the_link_and_nothing_else(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, what: str
+) -> None:
+    """Whoever answers at an agent's address may show any certificate that OpenSSL takes."""
+    certificate_pem, key_pem = tls.make_certificate("agent/lan1/1")
+    der = odd(what, ssl.PEM_cert_to_DER_cert(certificate_pem.decode()))
+    (tmp_path / "c.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+    (tmp_path / "k.pem").write_bytes(key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+    near, far = pipe()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(functools.partial(start_tls, far, context, server=True))
+        with pytest.raises(LinkFailed) as caught:
+            await open_link(near, PROXY, LINE.encode(), tls.dialling_only())
+    assert (caught.value.kind, "certificate cannot be read" in caught.value.text) == ("untrusted", True)
+    far.close()
+    await trio.testing.wait_all_tasks_blocked()
     assert near.closed
 
 

@@ -140,6 +140,37 @@ def test_a_uri_names_a_peer() -> None:
     assert tls.names_of(certificate.public_bytes(serialization.Encoding.DER)) == {"x", "proxy/lan1/squid-1"}
 
 
+def odd(what: str, certificate: bytes) -> bytes:
+    """A self-made certificate that OpenSSL takes all the same."""
+    ecdsa_with_sha256, version_3 = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("a003020102")
+    changed, place = bytearray(certificate), certificate.rindex(ecdsa_with_sha256)
+    if what == "version":
+        place = certificate.index(version_3) - 3
+    changed[place + 7] = 0x7F
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("what", ["version", "signature"])
+def test_an_odd_certificate_binds_nothing_and_names_nobody(made: Tls, what: str) -> None:
+    """One of a version, or signed in a way, that cryptography does not know, though OpenSSL shakes hands with it."""
+    assert made.certificate is not None and tls.names_of(made.certificate)
+    certificate = odd(what, made.certificate)
+    with pytest.raises(TlsError, match="cannot be read, or its signature is of an unknown kind"):
+        tls.binding_of(certificate)
+    assert not tls.speaks_for(odd("version", made.certificate), "agent", "lan1", "1")
+
+
+@pytest.mark.parametrize("what", ["version", "signature"])
+def test_nobody_starts_with_an_odd_certificate(tmp_path: Path, made: Tls, what: str) -> None:
+    """It is refused with its file, instead of each link that it would be shown to."""
+    certificate_pem, key_pem = tls.make_certificate("x")
+    der = odd(what, ssl.PEM_cert_to_DER_cert(certificate_pem.decode()))
+    (tmp_path / "c.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+    (tmp_path / "k.pem").write_bytes(key_pem)
+    with pytest.raises(TlsError, match=r"\[tls\] certificate .*c\.pem: "):
+        tls.from_files(str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
