@@ -10,7 +10,7 @@ Rules of this file:
 from hmac import compare_digest
 from urllib.parse import parse_qs
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 FIELDS_MAX = 8
 
@@ -34,6 +34,8 @@ async def fields(request: Request, token: str, scheme: str = "") -> dict[str, st
         raise Refused(403, "this form did not come from this page")
     try:
         found = parse_qs((await request.body()).decode(), max_num_fields=FIELDS_MAX, strict_parsing=True)
+    except ClientDisconnect:
+        raise Refused(400, "the form came to an early end") from None
     except ValueError:
         raise Refused(400, "this is no form of this page") from None
     given = {name: values[0] for name, values in found.items()}

@@ -69,3 +69,15 @@ async def test_what_is_no_form_of_ours_is_refused(body: bytes, token: str, statu
     with pytest.raises(Refused) as caught:
         await fields(request(body, **OURS), token)
     assert caught.value.status == status
+
+
+async def test_a_form_that_does_not_come_whole_is_refused() -> None:
+    """Its sender has left: that is no mistake of ours, which would be an alarm in the log for each."""
+    came = iter([{"type": "http.request", "body": b"token=t&us", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, object]:
+        return next(came)
+
+    with pytest.raises(Refused, match="the form came to an early end") as caught:
+        await fields(Request(request(b"", **OURS).scope, receive), "t")
+    assert caught.value.status == 400
