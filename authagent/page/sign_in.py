@@ -3,13 +3,15 @@
 Rules of this file:
 
 - With a password the page is for those who show it. Without one it may be read on loopback, where it must be asked for
-  by a loopback name: a web site that lets its own name lead to 127.0.0.1 does not get it (DNS rebinding).
+  by a loopback name: a web site that lets its own name lead to 127.0.0.1 does not get it (DNS rebinding). The name
+  is what the browser says, not what Starlette makes of it: that is the server's own address where it reads no host.
 - A POST must come from a page of ours: by its Origin, and by a token that only our pages know.
 - Guesses are checked one at a time, in another thread; few may wait. A wrong one is told late, and counted.
 - The cookie is HttpOnly and SameSite=Strict, under TLS Secure with the prefix that binds it to this host.
 """
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -50,7 +52,7 @@ class Gate:
     async def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None for one who must sign in first. Raises Refused where nobody could."""
         on_loopback = _is_loopback_name(addresses.split(self.setup().made.http)[0])
-        if on_loopback and not _is_loopback_name(request.url.hostname or ""):
+        if on_loopback and not _is_loopback_name(_host(request)):
             raise Refused(421, "on loopback this page answers to 127.0.0.1, [::1] and localhost only")
         password_hash = await self.password_hash()
         if not password_hash and on_loopback:
@@ -135,6 +137,14 @@ class Gate:
 def address_of(request: Request) -> str:
     """Where a request comes from; a reverse proxy's where there is one."""
     return request.client.host if request.client else ""
+
+
+def _host(request: Request) -> str:
+    """The name by which the page is asked for; empty for none, or for what is no name."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback_name(host: str) -> bool:
