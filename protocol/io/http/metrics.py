@@ -6,10 +6,12 @@ Rules of this file:
 - Everything is read when somebody asks, from what the program counts anyway: nothing here costs a login anything.
 - No label may name a user or a key. Labels are names of nodes, kinds and roles: few, and known to the operator.
 - What cannot be told now is left out, not told as 0.
+- Which form a scrape gets is its sender's to ask: forms whose version is no version are passed over.
 - Reading is done in the loop with a pause after each metric (2,000 peers are 10 ms each), making text of it in
   another thread.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
@@ -36,6 +38,8 @@ Labelled: TypeAlias = Iterable[tuple[tuple[str, ...], Value]]
 
 SCRAPES_AT_ONCE = 1
 """Text is made of one scrape at a time: a dozen Prometheuses must not hold a dozen copies."""
+
+_VERSION = re.compile(r"version=(?:[0-9]{1,3}(?:\.[0-9]{1,3}){2})?", re.ASCII)
 
 
 @attrs.frozen
@@ -109,11 +113,22 @@ def metrics_route(namespace: str, metrics: Sequence[Metric[Source]], source: Cal
         for metric in metrics:
             families.append(metric.family(now))
             await trio.lowlevel.checkpoint()
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        encode, content_type = choose_encoder(_known(request.headers.get("accept", "")))
         text = await trio.to_thread.run_sync(partial(_text, encode, families), limiter=limit)
         return Response(text, headers={"content-type": content_type})
 
     return Route("/metrics", answer)
+
+
+def _known(accept: str) -> str:
+    """Of an Accept header what prometheus_client can read; at other versions it raises."""
+    return ",".join(form for form in accept.split(",") if all(map(_is_version, form.split(";")[1:])))
+
+
+def _is_version(parameter: str) -> bool:
+    """Whether this is a version, or no word of one."""
+    word = parameter.strip()
+    return not word.startswith("version=") or _VERSION.fullmatch(word) is not None
 
 
 def _text(encode: Callable[[CollectorRegistry], bytes], families: Sequence[Family]) -> bytes:

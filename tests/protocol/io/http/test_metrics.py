@@ -1,5 +1,6 @@
 """What a scrape gets: every metric that can be told now, in the form that Prometheus asked for."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from protocol.io.http.metrics import Metric, metrics_route, of_states, process_families
@@ -38,6 +39,16 @@ async def test_the_form_is_what_was_asked_for() -> None:
     assert "content-type: text/plain" in plain
     open_metrics, text = await scraped("Accept: application/openmetrics-text; version=1.0.0")
     assert "content-type: application/openmetrics-text" in open_metrics and text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("version", ["x", "1", "=1", "1.0.0.0", "1..0", "9" * 5_000, "1.0.0\u0661"], ids=range(7))
+async def test_a_version_that_is_none_is_no_mistake_of_ours(version: str) -> None:
+    """That form is passed over: for the next one, else for plain text. The library would raise."""
+    asked = f"Accept: application/openmetrics-text; version={version}"
+    head, _ = await scraped(asked)
+    assert head.startswith("HTTP/1.1 200") and "content-type: text/plain" in head
+    head, _ = await scraped(f"{asked}, application/openmetrics-text;version=1.0.0")
+    assert "content-type: application/openmetrics-text; version=1.0.0" in head
 
 
 def test_the_process_is_told_under_the_program_s_name() -> None:
