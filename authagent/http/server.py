@@ -8,7 +8,6 @@ Rules of this file:
 
 from collections.abc import Sequence
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +18,7 @@ from authagent.http.metrics import METRICS, scrape
 from authagent.http.readiness import is_ready
 from authagent.server import Server
 from authagent.webhook.hooks import Hooks
+from protocol.io.http import guard
 from protocol.io.http.guard import App
 from protocol.io.http.metrics import metrics_route
 from protocol.io.http_door import HttpDoor
@@ -26,7 +26,7 @@ from protocol.io.http_door import HttpDoor
 
 def application(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks, page: Sequence[BaseRoute]) -> App:
     """The agent's HTTP: an ASGI application without a life of its own (no lifespan). `page` are the page's routes."""
-    return Starlette(routes=[*routes(server, handler, door, hooks), *page])
+    return guard.application([*routes(server, handler, door, hooks), *page])
 
 
 def routes(server: Server, handler: Handler, door: HttpDoor, hooks: Hooks) -> Sequence[BaseRoute]:

@@ -8,11 +8,11 @@ Rules of this file:
 
 from collections.abc import Sequence
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from protocol.io.http import guard
 from protocol.io.http.guard import App
 from protocol.io.http.metrics import metrics_route
 from protocol.io.http_door import HttpDoor
@@ -22,7 +22,7 @@ from proxyagent.http.metrics import METRICS, is_ready, scrape
 
 def application(agent: ProxyAgent, door: HttpDoor) -> App:
     """The proxy's HTTP: an ASGI application without a life of its own (no lifespan)."""
-    return Starlette(routes=routes(agent, door))
+    return guard.application(routes(agent, door))
 
 
 def routes(agent: ProxyAgent, door: HttpDoor) -> Sequence[BaseRoute]:

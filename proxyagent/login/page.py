@@ -3,9 +3,8 @@
 import secrets
 
 import trio
-from starlette.applications import Starlette
 
-from protocol.io.http.guard import App
+from protocol.io.http.guard import App, application
 from protocol.io.log import Log
 from proxyagent.agent import ProxyAgent
 from proxyagent.config import ProxySetup
@@ -25,4 +24,4 @@ async def make(setup: ProxySetup, agent: ProxyAgent, keys: Keys, log: Log, *, hs
     texts = await trio.to_thread.run_sync(Texts, setup.file(settings.texts))
     gate = Gate(agent, keys, backend, lambda: secrets.token_urlsafe(COOKIE_BYTES), log)
     page = LoginPage(gate, Reception(agent, keys, settings.hosts), texts, settings.return_hosts, hsts=hsts)
-    return Starlette(routes=page.routes())
+    return application(page.routes())

@@ -8,16 +8,19 @@ Rules of this file:
 - Only HTTP/1 is spoken: WebSockets and HTTP/2 are refused, the latter before its flow control can hold up anything.
 - A piece of an answer leaves uninterrupted: a streaming answer of Starlette's is cancelled by its own last piece, and
   hypercorn would leave that connection open for ever.
+- Nobody is sent to the same address with or without a slash, as Starlette would: to whatever host the request names.
 - The path of a request is its sender's; queries may hold what nobody should read, so only the path is logged.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 import trio
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute
 
 from protocol.io.log import Log
 
@@ -32,6 +35,13 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def application(routes: Sequence[BaseRoute]) -> App:
+    """What answers at these routes and nowhere else: without a life of its own (no lifespan)."""
+    made = Starlette(routes=list(routes))
+    made.router.redirect_slashes = False
+    return made
 
 
 @attrs.define

@@ -114,3 +114,13 @@ async def test_http_2_is_refused() -> None:
                         status = dict(event.headers)[b":status"]
         await stream.aclose()
     assert status == b"505"
+
+
+async def test_nobody_is_sent_to_the_host_that_a_request_names() -> None:
+    """An address with a slash too many, or without its first one, is none; Starlette would lead to that host."""
+    async with serving(*ROUTES) as served:
+        served.server.guard.app = guard.application(ROUTES)
+        for path in ("/slowly/", "?x"):
+            answer = await exchange(served.port, get(path))
+            assert status_of(answer) == 404 and b"location" not in answer.lower()
+        assert status_of(await exchange(served.port, get("/slowly"))) == 200
