@@ -60,7 +60,7 @@ async def test_on_loopback_it_answers_to_loopback_names_only(tmp_path: Path) -> 
     async with showing(make(write_page_files(tmp_path, password=False))) as (browser, _):
         for host, status in (("evil.example", 421), ("127.0.0.1.evil.example", 421), ("", 421), ("localhost:1", 200),
                              ("[::1]:9080", 200), ("127.0.0.1", 200), ("a{.evil.example:9080", 421), ("[::1", 421),
-                             ("a`.evil.example", 421), ("evil.example:99999", 421), ("x@evil.example", 421)):  # fmt: skip
+                             ("a`.evil.example", 421), ("evil.example:99999", 421)):  # fmt: skip
             assert (await Browser(browser.port, host or "x")._ask("GET", "/", [], "")).status == status, host
 
 
