@@ -4,19 +4,19 @@ Rules of this file:
 
 - Verbs that only ask a control socket start in under 100 ms: nothing heavy is imported here, only where it is needed.
 - Shared options stand before or after the verb; the one after it counts (Verb).
-- Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback; only a
-  mistake of ours shows one, and ends with 70.
+- How it ends, and with which exit code, is said in protocol.io.program.
 """
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from authagent import __version__, code_cli
+from protocol.io import program
+from protocol.io.program import Seconds
 
 if TYPE_CHECKING:
     from authagent.config import Flags
@@ -26,7 +26,7 @@ Options = Mapping[str, Any]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_SECONDS = click.FloatRange(0.001, 3600)
+_SECONDS = Seconds(0.001, 3600)
 
 
 def _shared() -> list[click.Parameter]:
@@ -175,8 +175,13 @@ def check(options: Options, /, offline: bool, as_id: str, as_json: bool) -> int:
 
     from authagent import check as verb
     from authagent import probe
+    from protocol import settings
     from protocol.io.clock import read_clock
 
+    try:
+        as_id = as_id and settings.name(as_id)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--as") from None
     now_s = read_clock().wall_ms / 1000
     report = verb.run(_flags(options), now_s=now_s, offline=offline, as_id=as_id, ask=probe.ask)
     click.echo(json.dumps(report.as_json()) if as_json else "\n".join(report.lines()))
@@ -220,7 +225,7 @@ def passwd(options: Options, /) -> None:
 
 @cli.command(epilog="Example: authagent status --wait 10 && echo all is well")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--wait", metavar="S", type=click.FloatRange(0, 86_400), default=0.0, help="Until healthy, at most S s.")
+@click.option("--wait", metavar="S", type=Seconds(0, 86_400), default=0.0, help="Until healthy, at most S s.")
 @click.pass_obj
 def status(options: Options, /, as_json: bool, wait: float) -> int:
     """All equal, or what is wrong."""
@@ -333,47 +338,4 @@ def demo(squid: bool, wan: bool, keep: bool) -> int:
 
 def main() -> None:
     """The program. Never returns."""
-    try:
-        code = cli(prog_name="authagent", standalone_mode=False)
-        sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
-    except BrokenPipeError:  # `authagent sessions | head`: who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except click.ClickException as error:
-        code = _say(_usage(error), error.exit_code)
-    except Exception as error:  # noqa: BLE001 - told apart in _mistake
-        code = _mistake(error)
-    sys.exit(code or 0)
-
-
-def _usage(error: click.ClickException) -> str:
-    """One line, with where to read more."""
-    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "authagent"
-    return f"{' '.join(error.format_message().split()).rstrip('.')}; see: {where.removesuffix(' run')} --help"
-
-
-def _mistake(error: Exception) -> int:
-    """One line for a user's mistake, and its exit code; a mistake of ours is shown whole."""
-    from protocol.io.control_client import ControlError, ExitCode
-    from protocol.io.sockets import NobodyThere
-    from protocol.mistakes import MistakesFound
-
-    match error:
-        case MistakesFound():
-            return _say(str(error), ExitCode.USAGE)
-        case NobodyThere():
-            return _say(str(error), ExitCode.UNREACHABLE)
-        case ControlError():
-            return _say(str(error), error.code)
-    import traceback
-
-    traceback.print_exception(error)
-    return _say(f"internal error, please report it with the lines above: {error!r}", ExitCode.INTERNAL)
-
-
-def _say(text: str, code: int) -> int:
-    for line in text.splitlines():
-        sys.stderr.write(f"authagent: {line}\n")
-    return int(code)
+    program.end("authagent", cli)

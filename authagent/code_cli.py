@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
+from protocol.io.program import Seconds
+
 Options = Mapping[str, Any]
 
 _TIMEOUT = click.option(
-    "--timeout", metavar="S", type=click.FloatRange(0.001, 3600), default=5.0, help="Wait at most S seconds."
+    "--timeout", metavar="S", type=Seconds(0.001, 3600), default=5.0, help="Wait at most S seconds."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _VALIDITY = click.option(
-    "--validity", metavar="S", type=click.FloatRange(10, 1_000_000), default=600.0, help="Seconds; 600."
+    "--validity", metavar="S", type=Seconds(10, 1_000_000), default=600.0, help="Seconds; 600."
 )
 
 

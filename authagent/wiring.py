@@ -15,7 +15,6 @@ import os
 import random
 import secrets
 import signal
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -40,6 +39,7 @@ from authagent.tally import Tally
 from authagent.webhook.hooks import Hooks
 from authagent.webhook.sender import Sources
 from protocol import addresses, codec
+from protocol.io import program
 from protocol.io.clock import read_boot_id, read_clock
 from protocol.io.control import serve_control
 from protocol.io.control_client import ExitCode
@@ -78,9 +78,9 @@ def main(flags: Flags) -> int:
         settings = made.configuration.logging
         log = ProgramLog(level=settings.level, path=made.made.log_path, form=settings.format, monotonic_s=_monotonic_s)
     except MistakesFound as error:
-        return _say(str(error), ExitCode.USAGE)
+        return program.say("authagent", str(error), ExitCode.USAGE)
     except (TlsError, OSError) as error:
-        return _say(_unreadable(error), ExitCode.USAGE)
+        return program.say("authagent", _unreadable(error), ExitCode.USAGE)
     try:
         trio.run(_Program(flags, made, log, dice).run)
     except KeyboardInterrupt:
@@ -338,11 +338,11 @@ def _ended(error: Exception, log: ProgramLog) -> int:
     """Tell why the process ends; its exit code."""
     causes = list(dict.fromkeys(_leaves(error)))
     if all(isinstance(each, MISTAKES) for each in causes):
-        return _say("; ".join(map(str, causes)), ExitCode.USAGE)
+        return program.say("authagent", "; ".join(map(str, causes)), ExitCode.USAGE)
     text = "; ".join(repr(each) for each in causes if not isinstance(each, MISTAKES))
     log.alarm("authagent.broken", error=text)
     traceback.print_exception(error)
-    return _say(f"internal error, please report it with the lines above: {text}", ExitCode.INTERNAL)
+    return program.say("authagent", f"internal error, please report it with the lines above: {text}", ExitCode.INTERNAL)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -358,9 +358,3 @@ def _unreadable(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)
-
-
-def _say(text: str, code: int) -> int:
-    for line in text.splitlines():
-        sys.stderr.write(f"authagent: {line}\n")
-    return int(code)

@@ -107,7 +107,7 @@ def squid_socket(control: str) -> str:
 
 def checked_socket(path: str) -> str:
     """`path`, when a Unix socket can have it. Raises PathTooLong, in one line that says what to do."""
-    size = len(path.encode())
+    size = len(path.encode(errors="surrogateescape"))  # as the system has it, be it text or not
     if size > SOCKET_PATH_BYTES_MAX:
         raise PathTooLong(
             f"control socket {path}: the path has {size} bytes, the system allows {SOCKET_PATH_BYTES_MAX}; "

@@ -4,15 +4,16 @@ Rules of this file:
 
 - Verbs that only ask a control socket start in under 100 ms: nothing heavy is imported here, only where it is needed.
 - Shared options stand before or after the verb; the one after it counts.
-- Exit codes are those of DESIGN section 6. A user's mistake is one line on standard error, never a traceback.
+- How it ends, and with which exit code, is said in protocol.io.program.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
+from protocol.io import program
+from protocol.io.program import Seconds
 from proxyagent import __version__
 from proxyagent.options import LEVELS, SECONDS, pairs, shared
 
@@ -240,7 +241,7 @@ _CODE_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.
 
 @code.command(epilog="Example: proxyagent code create gfield --validity 3600")
 @click.argument("user")
-@click.option("--validity", metavar="S", type=click.FloatRange(10, 1_000_000), default=600.0, help="Seconds; 600.")
+@click.option("--validity", metavar="S", type=Seconds(10, 1_000_000), default=600.0, help="Seconds; 600.")
 @_CODE_TIMEOUT
 @_CODE_JSON
 @shared
@@ -330,7 +331,7 @@ def _key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_key_options
 @click.option("--user", metavar="U", required=True, help="Who.")
 @click.option("--claim", "claims", metavar="K=V", multiple=True, help="More than once under one K: a list.")
-@click.option("--lifetime", metavar="S", type=click.FloatRange(1, 604_800), default=3600.0, help="Seconds; 3600.")
+@click.option("--lifetime", metavar="S", type=Seconds(1, 604_800), default=3600.0, help="Seconds; 3600.")
 def seal(keys: tuple[str, ...], compatibility: str, user: str, claims: tuple[str, ...], lifetime: float) -> None:
     """Print a cookie for a user. It names no session, so no logout revokes it: only its lifetime ends it."""
     from proxyagent import cookie_verbs
@@ -354,36 +355,4 @@ def open_token(keys: tuple[str, ...], compatibility: str, as_json: bool, token: 
 
 def main() -> None:
     """The program. Never returns."""
-    try:
-        code = cli(prog_name="proxyagent", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - told apart in _told, raised again there if unknown
-        sys.exit(_told(error))
-    sys.exit(code or 0)
-
-
-def _told(error: Exception) -> int:
-    """One line for a user's mistake, and its exit code; any other error goes on as it is."""
-    from protocol.io.control_client import ControlError, ExitCode
-    from protocol.io.sockets import NobodyThere
-    from protocol.mistakes import MistakesFound
-
-    match error:
-        case MistakesFound():
-            code = ExitCode.USAGE
-        case NobodyThere():
-            code = ExitCode.UNREACHABLE
-        case ControlError():
-            code = ExitCode(error.code)
-        case _:
-            raise error
-    for line in str(error).splitlines():
-        sys.stderr.write(f"proxyagent: {line}\n")
-    return code
+    program.end("proxyagent", cli)

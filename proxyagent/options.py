@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from protocol.io.program import Seconds
+
 SHARED = ("config", "site", "id", "control")
 
 LEVELS = click.Choice(["local", "master", "site"])
-SECONDS = click.FloatRange(0.001, 3600)
+SECONDS = Seconds(0.001, 3600)
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:

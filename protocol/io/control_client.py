@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 import errno
 import json
+import os
 import socket
 
 TYPE_CHECKING = False
@@ -92,7 +93,7 @@ def ask_for_many(
 
 
 def _connect(path: str, timeout_s: float) -> socket.socket:
-    if len(path.encode()) > PATH_BYTES_MAX:
+    if len(os.fsencode(path)) > PATH_BYTES_MAX:
         text = f"control path {path} is over {PATH_BYTES_MAX} bytes long; set a shorter [control] folder"
         raise ControlError(text, ExitCode.USAGE)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

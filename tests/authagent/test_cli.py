@@ -11,9 +11,6 @@ import click
 import pytest
 
 from authagent import cli, verbs
-from protocol.io.control_client import ControlError
-from protocol.io.sockets import NobodyThere
-from protocol.mistakes import Mistake, MistakesFound
 
 SHARED = {"config": "/f", "site": "lan7", "id": "2", "state_dir": "/s", "control": "/c.sock"}
 
@@ -162,41 +159,6 @@ def test_a_mistake_is_one_line_and_ends_with_2(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("authagent: ")
     assert said in line
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (MistakesFound("f", [Mistake("a", "x"), Mistake("b", "y")]), 2, "authagent: f: a: x\nauthagent: f: b: y\n"),
-        (NobodyThere("nobody"), 3, "authagent: nobody\n"),
-        (ControlError("late", 4), 4, "authagent: late\n"),
-        (KeyboardInterrupt(), 130, "\n"),
-    ],
-)
-def test_what_goes_wrong_has_its_exit_code(
-    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A line for each mistake, and nothing else."""
-
-    def fail(*arguments: Any, **more: Any) -> int:
-        raise error
-
-    monkeypatch.setattr(verbs, "status", fail)
-    assert run(monkeypatch, "status") == code
-    assert capsys.readouterr().err == said
-
-
-def test_a_mistake_of_ours_ends_with_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what a report needs, and a line that asks for one."""
-
-    def fail(*arguments: Any, **more: Any) -> int:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(verbs, "status", fail)
-    assert run(monkeypatch, "status") == 70
-    said = capsys.readouterr().err
-    assert said.splitlines()[-1].startswith("authagent: internal error, please report it")
-    assert "test_cli.py" in said
 
 
 # -- help ---------------------------------------------------------------------------------------------------------

@@ -76,6 +76,13 @@ def test_a_socket_path_of_107_bytes_is_the_longest() -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_socket_path_need_not_be_text() -> None:
+    """What the system takes for a path has bytes in any order; Python writes those as half letters."""
+    assert places.checked_socket("/run/\udcff" + "x" * 101) and len(b"/run/\xff") + 101 == 107
+    with pytest.raises(places.PathTooLong):
+        places.checked_socket("/run/\udcff" + "x" * 102)
+
+
 def test_files_beside_the_configuration_file() -> None:
     """A relative name belongs to the file that says it."""
     assert places.beside("/etc/authagent/authagent.toml", "secret") == "/etc/authagent/secret"

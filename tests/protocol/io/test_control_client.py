@@ -100,6 +100,7 @@ def test_nobody_there_is_told_apart(tmp_path: Path) -> None:
     """No file, and a file whose maker is gone, are both exit code 3 with what is the matter."""
     path = str(tmp_path / "a.sock")
     assert "no such file" in str(failure(lambda: ask(path, "status")))
+    assert "no such file" in str(failure(lambda: ask(f"{path}\udcff", "status"))), "a path need not be text"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
     error = failure(lambda: ask(path, "status"))
