@@ -104,7 +104,8 @@ OUTBOX_EVENTS_MAX = 100_000
 """Events a proxy keeps for an agent that is away; an operator may raise it ([limits] outbox_events)."""
 
 LOG_BYTES_MAX = 32 * 1024 * 1024
-"""The replication log of a master: about 750,000 logins. Whoever missed more compares tables, at little more cost."""
+"""The replication log of a master, with what its entries cost: some 700,000 logins in batches, or 100,000 that came one
+by one. Whoever missed more compares tables, at little more cost."""
 
 SNAPSHOTS_AT_ONCE_MAX = 2
 """Snapshots served at one time; a third follower waits and goes on with what it has."""

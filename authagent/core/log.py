@@ -4,7 +4,8 @@ Rules of this file:
 
 - A log is named by a log id, drawn at every promotion; a cursor is (log id, sequence). Sequences start at 1.
 - An entry is kept as the framed bytes of its Update, so that every follower gets the same bytes object.
-- The oldest entries are dropped when the bound is reached; a cursor older than that is answered by a comparison.
+- The oldest entries are dropped when the bound is reached; a cursor older than that is answered by a comparison. What
+  an entry costs besides its frame counts too: where a frame holds one login, that is most of it.
 """
 
 from collections import deque
@@ -14,6 +15,9 @@ import attrs
 
 from protocol import codec, framing, limits
 from protocol.messages import Update
+
+ENTRY_COST_BYTES = 200
+"""A tuple of four, the objects in it, and its place in the log."""
 
 
 class Entry(NamedTuple):
@@ -46,9 +50,9 @@ class Log:
         frame = framing.frame(codec.encode(Update(self.sequence, site, payload)))
         entry = Entry(self.sequence, source, site, frame)
         self._entries.append(entry)
-        self._bytes += len(frame)
+        self._bytes += len(frame) + ENTRY_COST_BYTES
         while self._bytes > self.bytes_max and len(self._entries) > 1:
-            self._bytes -= len(self._entries.popleft().frame)
+            self._bytes -= len(self._entries.popleft().frame) + ENTRY_COST_BYTES
         return entry
 
     def holds(self, log_id: int, sequence: int) -> bool:

@@ -1,6 +1,6 @@
 """Log: numbered entries, bounded, and what a cursor in it is good for."""
 
-from authagent.core.log import Log
+from authagent.core.log import ENTRY_COST_BYTES, Log
 from protocol import codec, framing
 from protocol.messages import Update
 
@@ -48,7 +48,7 @@ def test_after_gives_what_is_behind_a_cursor() -> None:
 def test_the_oldest_make_room() -> None:
     """Beyond its bytes the log drops the oldest with their cursors, and keeps the newest whatever its size."""
     frame_bytes = len(Log(7).append("lan1", b"payload 0", None).frame)
-    log = _filled(10, Log(7, bytes_max=3 * frame_bytes))
+    log = _filled(10, Log(7, bytes_max=3 * (frame_bytes + ENTRY_COST_BYTES)))
 
     assert (log.first, log.sequence) == (8, 10)
     assert not log.holds(7, 6)
