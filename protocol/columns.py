@@ -79,13 +79,22 @@ def check_epoch(value: Any, failure: Failure) -> None:
 
 
 def pack_sequences(sequences: Sequence[int]) -> tuple[Any, ...]:
-    first, count = sequences[0], len(sequences)
-    consecutive = range(first, first + count)
-    if sequences == consecutive or (sequences[-1] == consecutive[-1] and list(sequences) == list(consecutive)):
+    count = len(sequences)
+    consecutive = _consecutive(sequences)
+    if consecutive is not None:
+        first = consecutive[0]
         _check_integers(first, consecutive[-1], 0, limits.SEQUENCE_MAX, "a sequence", LocalProtocolError)
         return first, count
     least, offsets = _offsets(sequences, 0, limits.SEQUENCE_MAX, "a sequence")
     return least, count, offsets
+
+
+def _consecutive(sequences: Sequence[int]) -> range | None:
+    """The range that these are, if they are one."""
+    whole = range(sequences[0], sequences[0] + len(sequences))
+    if sequences == whole or (sequences[-1] == whole[-1] and list(sequences) == list(whole)):
+        return whole
+    return None
 
 
 def pack_integers(values: Sequence[int], low: int, high: int, what: str) -> int | tuple[int, bytes]:
@@ -178,7 +187,8 @@ def unpack_sequences(column: Any, spend: Callable[[int], None]) -> Sequence[int]
         raise RemoteProtocolError("a run of no sequences")
     spend(count)
     if len(column) == 3:
-        return _unpack_offsets(first, column[2], count, 0, limits.SEQUENCE_MAX, "a sequence")
+        values = _unpack_offsets(first, column[2], count, 0, limits.SEQUENCE_MAX, "a sequence")
+        return _consecutive(values) or values  # whoever wrote them so: in one form here
     _check_integers(first, first + count - 1, 0, limits.SEQUENCE_MAX, "a sequence", RemoteProtocolError)
     return range(first, first + count)
 

@@ -91,6 +91,7 @@ def test_sequences_come_back(values: list[int]) -> None:
     assert spent == [len(values)]
     row = range(values[0] // 2, values[0] // 2 + len(values))
     assert columns.unpack_sequences(columns.pack_sequences(list(row)), spent.append) == row
+    assert columns.unpack_sequences((row[0], len(row), bytes(range(len(row)))), spent.append) == row, "in the long form"
 
 
 @pytest.mark.parametrize(
