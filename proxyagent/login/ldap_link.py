@@ -5,14 +5,16 @@ Rules of this file:
 - Deadlines are the caller's: everything here can be cancelled, and closes its connection then.
 - Filters are values, never text put together: nothing that a user writes can change what is asked (LDAP injection).
 - A certificate is checked, and its name, before anything is sent.
-- What a server sends is bounded. No error quotes a name or a password.
+- What a server sends is bounded, and looked through before sansldap reads it: that takes minutes for a long number
+  (each octet anew for all before it) and raises IndexError or RecursionError for odd ones, also before TLS has begun.
+  No error quotes a name or a password.
 - Results are compared by their numbers, never as sansldap's codes (see _code).
 
 Source: RFC 4511; RFC 4513 sections 3.1 and 5.1.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -27,6 +29,14 @@ RECEIVED_BYTES_MAX = 1024 * 1024
 """In one conversation: a user with thousands of groups has some 100 KiB of them."""
 
 _READ_BYTES = 16 * 1024
+
+ELEMENTS_MAX = 1_000
+"""Of one message: an entry has nine and one for each value. sansldap takes 10 us for each."""
+
+_DEPTH_MAX = 16
+_NUMBER_OCTETS_MAX = 4
+_SEQUENCE, _INTEGER, _ENUMERATED = 0x30, 0x02, 0x0A
+_NO_LDAP = "what it sends is no LDAP"
 
 SUCCESS: int = Code.SUCCESS.value
 
@@ -72,6 +82,7 @@ class LdapLink:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream: trio.abc.Stream = stream
         self._client = sansldap.LDAPClient()
+        self._waiting = bytearray()
         self._received_bytes = 0
 
     async def bind(self, name: str, password: str) -> bool:
@@ -102,6 +113,7 @@ class LdapLink:
             if _code(done) != SUCCESS:
                 raise LdapFailed(f"the server refuses StartTLS: {_named(done)}")
             self._client = sansldap.LDAPClient()  # what else came before TLS could be anybody's, and is forgotten
+            self._waiting.clear()
         stream = trio.SSLStream(self.stream, server.tls, server_hostname=server.host)  # noqa: TID251 - we only dial
         await stream.do_handshake()
         self.stream = stream
@@ -117,10 +129,14 @@ class LdapLink:
                 raise LdapFailed("the server closed the connection")
             if self._received_bytes > RECEIVED_BYTES_MAX:
                 raise LdapFailed(f"the server sends more than {RECEIVED_BYTES_MAX // 1024:,} KiB")
-            for message in self._client.receive(data):
-                if isinstance(message, kind):
-                    return message, before
-                before.append(message)
+            self._waiting += data
+            for whole in _cut(self._waiting):
+                read = self._client.receive(whole)
+                if len(read) != 1:  # something in it ends too early, and sansldap waits for more
+                    raise LdapFailed(_NO_LDAP)
+                if isinstance(read[0], kind):
+                    return read[0], before
+                before += read
 
 
 @asynccontextmanager
@@ -144,6 +160,54 @@ async def open_link(server: Server) -> AsyncIterator[LdapLink]:
         raise LdapFailed(f"{server}: {reason(error)}") from None
     except LdapFailed as error:
         raise LdapFailed(f"{server}: {error}") from None
+
+
+def _cut(waiting: bytearray) -> Iterator[bytes]:
+    """The messages that have come whole, which are taken away, without controls: none was asked for."""
+    while (found := _header(waiting, 0)) is not None:
+        tag, start, end = found
+        if tag != _SEQUENCE:
+            raise LdapFailed(_NO_LDAP)
+        if end > len(waiting):
+            return
+        message = bytes(waiting[:end])
+        del waiting[:end]
+        _look_through(message, start)
+        asked = _header(message, start)
+        said = asked and _header(message, asked[2])
+        content = message[start : said[2] if said else end]
+        yield bytes((_SEQUENCE, 0x84)) + len(content).to_bytes(4, "big") + content
+
+
+def _look_through(message: bytes, start: int) -> None:
+    """Raise LdapFailed for what is no message, or would keep its reader busy."""
+    within, count = [(start, len(message), 0)], 0
+    while within:
+        place, end, depth = within.pop()
+        while place < end:
+            found, count = _header(message, place), count + 1
+            if found is None or found[2] > end or count > ELEMENTS_MAX or depth > _DEPTH_MAX:
+                raise LdapFailed(_NO_LDAP)
+            tag, begins, place = found
+            if tag in (_INTEGER, _ENUMERATED) and not 0 < place - begins <= _NUMBER_OCTETS_MAX:
+                raise LdapFailed(_NO_LDAP)
+            if tag & 0x20:
+                within.append((begins, place, depth + 1))
+
+
+def _header(data: bytes | bytearray, place: int) -> tuple[int, int, int] | None:
+    """Tag, beginning and end of the element of BER at this place; None where its header is not whole."""
+    head = data[place : place + 6]
+    if len(head) < 2:
+        return None
+    octets = head[1] - 0x80 if head[1] & 0x80 else 0
+    if head[0] & 0x1F == 0x1F or head[1] == 0x80 or octets > 4:  # a tag, or a length, that LDAP has not
+        raise LdapFailed(_NO_LDAP)
+    if len(head) < 2 + octets:
+        return None
+    length = int.from_bytes(head[2 : 2 + octets], "big") if octets else head[1]
+    start = place + 2 + octets
+    return head[0], start, start + length
 
 
 def _entry(found: sansldap.SearchResultEntry) -> Entry:

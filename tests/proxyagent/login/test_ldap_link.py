@@ -1,6 +1,7 @@
 """One connection to an LDAP server that is not what it should be: every answer is one line, and bounded."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +14,9 @@ from proxyagent.login import ldap_link
 from proxyagent.login.ldap_link import LdapFailed, Server, open_link
 
 Answer = Callable[[trio.SocketStream], Awaitable[None]]
+
+BUSY_S_MAX = 5.0
+"""Of processor time, for what takes a fraction of a second; sansldap takes minutes."""
 
 PASSWORD = "keep me out of every error"
 
@@ -65,7 +69,7 @@ def answered(code: int, *, message_id: int = 1, tag: int = 0x61) -> bytes:
     [
         (b"", "closed the connection"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no LDAP"),
-        (b"\x30\x05\x02\x01\x01\x61\x00", "closed the connection"),
+        (b"\x30\x05\x02\x01\x01\x61\x00", "no LDAP"),
         (b"\x30\x84\x00\x00", "closed the connection"),
         (answered(0, message_id=7), "no LDAP"),
         (answered(52), "answers a bind with unavailable (52)"),
@@ -81,6 +85,57 @@ async def test_an_answer_without_end_is_left() -> None:
     """A message that says it has two gigabytes, and goes on and on."""
     told = await fails(sending(b"\x30\x84\x7f\xff\xff\xff" + b"\0" * 65_536, times=1_000))
     assert f"more than {ldap_link.RECEIVED_BYTES_MAX // 1024:,} KiB" in told
+
+
+def message(*parts: bytes) -> bytes:
+    """A whole message, or another sequence."""
+    content = b"".join(parts)
+    return b"\x30\x84" + len(content).to_bytes(4, "big") + content
+
+
+BUSY = {
+    "a long number": message(b"\x02\x84\x00\x0f\x00\x00" + b"\x7f" * 0x0F0000, answered(0)[5:]),
+    "a long code": message(b"\x02\x01\x01\x61\x84\x00\x0f\x00\x06\x0a\x84\x00\x0f\x00\x00" + b"\x7f" * 0x0F0000),
+    "a long tag": message(b"\x02\x01\x01\x61\x84\x00\x0f\x00\x01\x1f" + b"\xff" * 0x0F0000),
+    "no number": message(b"\x02\x00", answered(0)[5:]),
+    "many elements": message(b"\x02\x01\x01\x64\x84\x00\x0f\x00\x00" + b"\x04\x00" * 0x078000),
+    "deep": message(b"\x02\x01\x01\x63\x82\x40\x00" + b"\xa2\x82\x20\x00" * 0x1000),
+    "a length without end": message(b"\x02\x01\x01\x61\x80"),
+}
+"""What sansldap would take minutes for, or raise something else at."""
+
+
+@pytest.mark.parametrize("what", BUSY)
+async def test_what_would_keep_its_reader_busy_is_not_read(what: str) -> None:
+    """It is no LDAP, before TLS as after it, at once."""
+    began_s = time.process_time()
+    assert "no LDAP" in await fails(sending(BUSY[what]))
+    assert time.process_time() - began_s < BUSY_S_MAX
+
+
+async def test_controls_are_left_out() -> None:
+    """Nobody asked for any: one with a long number in it is not looked at, and the answer counts."""
+    size = b"\x30\x84\x00\x08\x00\x08\x02\x84\x00\x08\x00\x00" + b"\x7f" * 0x080000 + b"\x04\x00"
+    paged = b"\x04\x161.2.840.113556.1.4.319\x04\x84" + len(size).to_bytes(4, "big") + size
+    control = b"\x30\x84" + len(paged).to_bytes(4, "big") + paged
+    controls = b"\xa0\x84" + len(control).to_bytes(4, "big") + control
+    async with serving(sending(message(answered(0)[2:], controls))) as server, open_link(server) as link:
+        assert await link.bind("cn=someone", PASSWORD) is True
+
+
+async def test_an_answer_may_come_octet_by_octet() -> None:
+    """And several in one piece: an entry is an entry however it is cut."""
+    entry = b"\x02\x01\x01\x64\x15\x04\x04cn=x\x30\x0d\x30\x0b\x04\x03uid\x31\x04\x04\x00\x04\x00"
+    data = message(entry) * 2 + answered(0, tag=0x65)
+
+    async def answer(stream: trio.SocketStream) -> None:
+        for place in range(len(data) - 20):
+            await stream.send_all(data[place : place + 1])
+        await stream.send_all(data[len(data) - 20 :])
+
+    async with serving(answer) as server, open_link(server) as link:
+        found = await link.search("dc=x", sansldap.FilterPresent("uid"), ["uid"])
+    assert [(each.name, each.attributes) for each in found] == [("cn=x", {"uid": ("", "")})] * 2
 
 
 @pytest.mark.parametrize("code", [7, 15, 70, 85, 118, 123, 127])
