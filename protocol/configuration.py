@@ -172,7 +172,7 @@ def parse(text: str, path: str) -> Configuration:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and brackets by the thousand
         raise MistakesFound(path, [Mistake("", f"this is not TOML: {error}")]) from None
     found: list[Mistake] = []
     configuration = attrs.evolve(_read(content, found), path=path)

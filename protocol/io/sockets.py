@@ -112,7 +112,7 @@ def _folder(program: str, around: Surroundings, config: str | None, state_dir: s
 def _content(path: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(read_config(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # as in protocol.configuration
         raise MistakesFound(path, [Mistake("", f"this is not TOML: {error}")]) from None
 
 

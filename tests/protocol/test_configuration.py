@@ -193,7 +193,11 @@ def test_tls_settings_must_fit_together(tls: str, key: str) -> None:
     assert key in mistakes(f"[tls]\n{tls}\n")
 
 
-@pytest.mark.parametrize("text", ["[session", "a = ", 'a = "\\q"', "a = 1\na = 2", "\0"])
+@pytest.mark.parametrize(
+    "text",
+    ["[session", "a = ", 'a = "\\q"', "a = 1\na = 2", "\0", "a = " + "[" * 5_000, "a = 1" + "0" * 5_000],
+    ids=range(7),
+)
 def test_what_is_no_toml_is_one_line(text: str) -> None:
     """A syntax error names its line, without a traceback."""
     assert "this is not TOML" in mistakes(text)[""]

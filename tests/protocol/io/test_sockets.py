@@ -137,9 +137,10 @@ def test_the_file_decides_the_folder_even_with_mistakes_elsewhere(tmp_path: Path
 
 def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
     """A broken file is named; a missing one that was named too."""
-    (tmp_path / "authagent.toml").write_text("[control")
-    with pytest.raises(MistakesFound, match="this is not TOML"):
-        sockets.find_agents(around(tmp_path))
+    for text in ("[control", "a = " + "[" * 5_000, "a = 1" + "0" * 5_000):
+        (tmp_path / "authagent.toml").write_text(text)
+        with pytest.raises(MistakesFound, match="this is not TOML"):
+            sockets.find_agents(around(tmp_path))
     with pytest.raises(MistakesFound, match="there is no such file"):
         sockets.find_agents(around(tmp_path), config="other.toml")
 
