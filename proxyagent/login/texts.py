@@ -67,7 +67,7 @@ def _read(path: str, english: Mapping[str, str]) -> dict[str, dict[str, str]]:
             _check(language, table, english)
     except OSError as error:
         raise BackendUnusable(f"[login] texts {path}: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackendUnusable(f"[login] texts {path}: {error}") from None
     return found
 
@@ -81,8 +81,16 @@ def _check(language: str, table: Any, english: Mapping[str, str]) -> None:
             raise ValueError(f"[{language}] {name}: unknown; {nearest(name, tuple(english))}")
         if not isinstance(text, str):
             raise ValueError(f"[{language}] {name}: a text is expected")
-        known = {field for _, field, _, _ in Formatter().parse(english[name]) if field is not None}
-        given = {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+        known, given = _fields(english[name]), _fields(text)
         if not given <= known:
             allowed = ", ".join(f"{{{each}}}" for each in sorted(known)) or "nothing"
             raise ValueError(f"[{language}] {name}: in braces there may stand {allowed}")
+
+
+def _fields(text: str) -> set[str]:
+    """What stands in braces, with all that is said about its form: nothing may be, a page would break over it."""
+    found = set()
+    for _, field, form, conversion in Formatter().parse(text):
+        if field is not None:
+            found.add(field + (f"!{conversion}" if conversion else "") + (f":{form}" if form else ""))
+    return found
