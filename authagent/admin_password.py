@@ -5,11 +5,13 @@ Rules of this file:
 - The file holds one line, an argon2id hash with its own parameters; 0600 or 0640, as with the secret.
 - The library is imported where it is needed: a bare install has none, and needs none.
 - Hashing takes 64 MiB and a tenth of a second on purpose: never on the loop, and one at a time (page/sign_in.py).
+- Nothing can end the thread that hashes: a hash that takes longer than seconds, or more than a gigabyte, is refused.
 - Neither password nor hash stands in any error.
 """
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 
@@ -24,6 +26,9 @@ LETTERS_MAX = 1_024
 _FILE_BYTES_MAX = 512
 _OTHERS = 0o777 & ~0o640
 
+_HASH = re.compile(r"\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9],p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+", re.ASCII)
+
+
 def read(path: str) -> str:
     """The hash in the file; empty where there is no file. Raises MistakesFound. Blocks on the disk."""
     try:
@@ -37,7 +42,7 @@ def read(path: str) -> str:
     if mode & _OTHERS:
         raise _mistake(path, f"mode {mode:04o} opens it to others; run: chmod 0600 {path}")
     line = content.decode("ascii", "replace").strip()
-    if not line.startswith("$argon2id$") or len(content) > _FILE_BYTES_MAX or "\n" in line:
+    if not _HASH.fullmatch(line) or len(content) > _FILE_BYTES_MAX:
         raise _mistake(path, "it is not what `authagent passwd` writes; run that again")
     return line
 

@@ -49,7 +49,16 @@ def test_where_there_is_no_file_there_is_no_password(tmp_path: Path) -> None:
     assert not admin_password.is_right("", "")
 
 
-@pytest.mark.parametrize("content", [b"", b"hunter2\n", b"\xff" * 90, b"$argon2id$" + b"x" * 600], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"hunter2\n", b"\xff" * 90, b"$argon2id$" + b"x" * 600,
+        b"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$\xff", b"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a\n\n$argon2id$",
+        b"$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$a", b"$argon2id$v=19$m=8,t=4294967295,p=1$c2FsdHNhbHQ$a",
+        b"$argon2id$v=19$m=8388608,t=1,p=1048576$c2FsdHNhbHQ$a",
+    ],
+    ids=range(9),
+)  # fmt: skip
 def test_a_file_with_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
     """In one line that does not quote it."""
     path = tmp_path / "admin"
