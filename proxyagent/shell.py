@@ -6,7 +6,8 @@ Rules of this file:
 - The machine is entered by one thread at a time: `guard` is held meanwhile. Tasks run in trio's thread only; another
   thread that has changed the copy wakes it through its token.
 - What a host program does leaves at once when nothing is on its way, else at the end of the tick, in one frame.
-- Whatever breaks here is a bug of ours: `break_down` closes the agent, and the host program goes on.
+- A broken machine is a bug of ours: `break_down` closes the agent, and the host program goes on. A mistake in reading
+  what one peer sends costs no more than its link.
 """
 
 import math
@@ -222,9 +223,9 @@ class Shell:
             failed = events.DialFailed(agent, error.code, error.text, error.elsewhere)
         except LinkFailed as error:
             failed = events.DialFailed(agent, None, error.text)
-        except Exception as error:  # noqa: BLE001 - as above
-            self.break_down(error)
-            return
+        except Exception as error:  # noqa: BLE001 - a mistake in reading what answers there costs the link, not the copy
+            self._broken(site.hosts[agent], error)
+            failed = events.DialFailed(agent, None, "internal error")
         if site is not self._site:  # the file was read again: places mean others now, and are dialled anew
             if link is not None:
                 link.close(Code.SUPERSEDED, "reading the file again")
@@ -237,9 +238,9 @@ class Shell:
         number = self._links_made
         self._links[number] = link
         self.step(events.LinkOpened(number, agent, site.hosts[agent]))
-        await self._converse(number, link)
+        await self._converse(number, link, site.hosts[agent])
 
-    async def _converse(self, number: int, link: AgentLink) -> None:
+    async def _converse(self, number: int, link: AgentLink, host: str) -> None:
         """Hand on what one link brings, to its end."""
         try:
             while True:
@@ -247,11 +248,17 @@ class Shell:
                 self.step(events.MessagesReceived(number, tuple(messages)))
         except LinkClosed as closed:
             self.step(events.LinkClosed(number, closed.code, closed.text, closed.elsewhere))
-        except Exception as error:  # noqa: BLE001 - as above
-            self.break_down(error)
+        except Exception as error:  # noqa: BLE001 - as above; `step` raises nothing
+            self._broken(host, error)
+            link.close(Code.PROTOCOL, "internal error")
+            self.step(events.LinkClosed(number, Code.PROTOCOL, "internal error", ""))
         finally:
             if self._links.pop(number, None) is not None:
                 link.close(Code.STOPPING, "leaving")
+
+    def _broken(self, host: str, error: Exception) -> None:
+        """Tell of a mistake of ours in reading one peer, which costs its link."""
+        self._write(Severity.ALARM, "link.broken", {"peer": host, "error": repr(error)})
 
     async def _await_room(self, number: int) -> None:
         link = self._links.get(number)

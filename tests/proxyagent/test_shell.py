@@ -1,6 +1,7 @@
 """The shell: performing commands, ending, breaking down, other settings."""
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -8,31 +9,64 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-import proxyagent
 from protocol.io.link import LinkFailed
+from protocol.io.log import Severity
 from proxyagent.agent import ProxyAgent, run_proxy_agent
 from proxyagent.dialling import Site
 from proxyagent.testing import fake_settings, open_fake_site, trio_clock
 
 
-async def test_a_dialler_that_breaks_closes_the_agent(autojump_clock: MockClock) -> None:
-    """An error that is neither a refusal nor a failure is a bug of ours: InternalError, told to everybody."""
+async def test_a_dialler_that_breaks_costs_the_link(autojump_clock: MockClock) -> None:
+    """An error that nobody foresaw, over what answers at one agent's address: an alarm, and the next one serves."""
+    async with open_fake_site(proxies=0) as site:
+        good = site.master.dialler("p1")
 
-    async def broken(agent: int, timeout_s: float) -> Any:
-        await trio.lowlevel.checkpoint()
-        raise RuntimeError("a bug")
+        async def broken(agent: int, timeout_s: float) -> Any:
+            await trio.lowlevel.checkpoint()
+            if agent == 0:
+                raise RuntimeError("a bug")
+            return await good(0, timeout_s)
 
-    written: list[str] = []
-    agent = ProxyAgent(
-        Site(fake_settings("p1", {}), broken, ("a:1", "b:1")),
-        clock=trio_clock(),
-        dice=random.Random(1),
-        write=lambda severity, event, values: written.append(event),
-    )
-    with pytest.raises(proxyagent.InternalError, match="a bug"):
+        agent, written = _agent(broken)
         async with run_proxy_agent(agent, start_timeout=5):
-            raise AssertionError("never entered")
-    assert "agent.broken" in written
+            assert agent.synchronised and agent.login("a", "alice")
+    assert ("link.broken", "a:1", "RuntimeError('a bug')") in written
+
+
+async def test_a_link_that_breaks_costs_itself(autojump_clock: MockClock) -> None:
+    """The same on a link that is open: it is closed, and another takes its place."""
+    async with open_fake_site(proxies=0) as site:
+        good = site.master.dialler("p1")
+        made: list[Any] = []
+
+        async def dialler(agent: int, timeout_s: float) -> Any:
+            made.append(await good(agent, timeout_s))
+            return made[-1]
+
+        agent, written = _agent(dialler)
+        async with run_proxy_agent(agent, start_timeout=5):
+            assert agent.synchronised
+
+            async def broken() -> Any:
+                raise RuntimeError("a bug")
+
+            made[0].receive = broken
+            with trio.fail_after(20):
+                while len(made) < 2 or not agent.synchronised:
+                    await trio.sleep(0.1)
+            assert made[0].closed is not None and agent.login("a", "alice")
+    assert [event for event, *_ in written].count("link.broken") == 1
+
+
+def _agent(dialler: Any) -> tuple[ProxyAgent, list[tuple[str, Any, Any]]]:
+    """An agent with this dialler, and what it logs."""
+    written: list[tuple[str, Any, Any]] = []
+
+    def write(severity: Severity, event: str, keys: Mapping[str, object]) -> None:
+        written.append((event, keys.get("peer"), keys.get("error")))
+
+    site = Site(fake_settings("p1", {}), dialler, ("a:1", "b:1"))
+    return ProxyAgent(site, clock=trio_clock(), dice=random.Random(1), write=write), written
 
 
 async def test_other_settings_move_to_other_agents(autojump_clock: MockClock) -> None:
