@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from protocol.io.control_client import ControlError, ExitCode, ask_for_many
+from protocol.io.control_client import ControlError, ExitCode, ask_for_many, understood
 from protocol.io.sockets import NobodyThere, find_agents
 from protocol.io.surroundings import surroundings
 
@@ -41,6 +41,7 @@ DEADLINE_S_MAX = 3600.0
 """What a control socket grants at most."""
 
 
+@understood
 def status(options: Options, *, as_json: bool, wait_s: float) -> int:
     """Print the status; with `wait_s` wait until healthy, exit code 1 if it is not by then."""
     told = _status_within(options, wait_s)
@@ -64,6 +65,7 @@ def _status_within(options: Options, wait_s: float) -> dict[str, Any]:
         time.sleep(POLL_S)  # noqa: TID251 - there is no loop here
 
 
+@understood
 def sessions(options: Options, question: Mapping[str, Any], *, as_json: bool) -> int:
     """Print the sessions that fit the question, as they come."""
     answers = _stream(_with_site(options, question), "sessions", question, PATIENCE_S)
@@ -82,6 +84,7 @@ def sessions(options: Options, question: Mapping[str, Any], *, as_json: bool) ->
     return ExitCode.DONE
 
 
+@understood
 def logout(options: Options, question: Mapping[str, Any], *, as_json: bool) -> int:
     """End sessions everywhere; exit code 4 while it is pending somewhere."""
     within_s = float(question["within_s"])
@@ -99,6 +102,7 @@ def logout(options: Options, question: Mapping[str, Any], *, as_json: bool) -> i
     return ExitCode.UNFINISHED if told["pending"] else ExitCode.DONE
 
 
+@understood
 def switch(options: Options, *, within_s: float, as_json: bool) -> int:
     """Have the other agent serve; exit code 3 when that cannot be, 4 when it was tried in vain."""
     patience_s = min(within_s + 5, DEADLINE_S_MAX)
@@ -108,6 +112,7 @@ def switch(options: Options, *, within_s: float, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def explain(options: Options, key_or_user: str, *, as_json: bool) -> int:
     """Print what happened to the sessions of a key or user; exit code 1 when nothing is known of any."""
     told = _ask(options, "explain", {"key_or_user": key_or_user})
@@ -116,6 +121,7 @@ def explain(options: Options, key_or_user: str, *, as_json: bool) -> int:
     return ExitCode.DONE if told["sessions"] else ExitCode.NO
 
 
+@understood
 def reload(options: Options) -> int:
     """Have every file read again; exit code 2 when nothing was changed."""
     told = _ask(options, "reload", {})
@@ -128,6 +134,7 @@ def reload(options: Options) -> int:
 # -- codes --------------------------------------------------------------------------------------------------------
 
 
+@understood
 def create_code(options: Options, user: str, validity_s: float, within_s: float, *, as_json: bool) -> int:
     """Make a code and print it: here, and nowhere else."""
     question = {"user": user, "validity_s": validity_s, "within_s": within_s}
@@ -140,6 +147,7 @@ def create_code(options: Options, user: str, validity_s: float, within_s: float,
     return ExitCode.DONE
 
 
+@understood
 def redeem_code(options: Options, question: Mapping[str, Any], code: str, *, as_json: bool) -> int:
     """Redeem a code, `-` being a line of standard input; exit code 1 when it is refused."""
     within_s = float(question["within_s"])
@@ -149,6 +157,7 @@ def redeem_code(options: Options, question: Mapping[str, Any], code: str, *, as_
     return ExitCode.DONE
 
 
+@understood
 def revoke_code(options: Options, user: str, within_s: float, *, as_json: bool) -> int:
     """Void whatever code a user has."""
     question = {"user": user, "within_s": within_s}
@@ -157,6 +166,7 @@ def revoke_code(options: Options, user: str, within_s: float, *, as_json: bool) 
     return ExitCode.DONE
 
 
+@understood
 def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
     """The codes that have not expired."""
     found = _ask(options, "code_list", {"user": user})["codes"]

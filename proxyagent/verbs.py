@@ -3,6 +3,7 @@
 Rules of this file:
 
 - No trio, attrs, structlog or rich (tests assert it): a verb starts in under 100 ms.
+- What users or peers chose is printed without the characters that steer a terminal.
 - Each returns its exit code. What went wrong is raised: ControlError, NobodyThere, MistakesFound (see cli.py).
 """
 
@@ -11,13 +12,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from protocol.io.control_client import ExitCode, ask, ask_for_many
+from protocol.io.control_client import ExitCode, ask, ask_for_many, understood
 from protocol.io.sockets import find_proxy
 from protocol.io.surroundings import surroundings
 
 Options = Mapping[str, Any]
 
 
+@understood
 def status(options: Options, *, as_json: bool) -> int:
     """What the ProxyAgent is linked to and holds."""
     told = ask(control_path(options), "status")
@@ -40,6 +42,7 @@ def status(options: Options, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def sessions(options: Options, user: str | None, *, as_json: bool) -> int:
     """Who is logged in."""
     answers = ask_for_many(control_path(options), "sessions", user=user)
@@ -53,6 +56,7 @@ def sessions(options: Options, user: str | None, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def lookup(options: Options, key: str, *, touch: bool, as_json: bool) -> int:
     """The session of a key; exit code 1 when nobody is logged in there."""
     found = ask(control_path(options), "lookup", key=key, touch=touch)["session"]
@@ -63,6 +67,7 @@ def lookup(options: Options, key: str, *, touch: bool, as_json: bool) -> int:
     return ExitCode.NO if found is None else ExitCode.DONE
 
 
+@understood
 def login(options: Options, question: Options, *, as_json: bool) -> int:
     """Log a user in; exit code 4 when it was not acknowledged in time."""
     told = _ask_patiently(options, "login", question)
@@ -70,6 +75,7 @@ def login(options: Options, question: Options, *, as_json: bool) -> int:
     return _acknowledged(told)
 
 
+@understood
 def logout(options: Options, question: Options, *, as_json: bool) -> int:
     """Log a key or a user out; exit code 4 when it was not acknowledged in time."""
     told = _ask_patiently(options, "logout", question)
@@ -83,6 +89,7 @@ def logout(options: Options, question: Options, *, as_json: bool) -> int:
     return _acknowledged(told)
 
 
+@understood
 def touch(options: Options, key: str) -> int:
     """Note activity; exit code 1 when nobody is logged in there."""
     touched = ask(control_path(options), "touch", key=key)["touched"]
@@ -90,6 +97,7 @@ def touch(options: Options, key: str) -> int:
     return ExitCode.DONE if touched else ExitCode.NO
 
 
+@understood
 def watch(options: Options, *, as_json: bool) -> int:
     """What happens, as it happens, until interrupted or until the ProxyAgent ends."""
     for told in ask_for_many(control_path(options), "watch", timeout_s=None):
@@ -97,6 +105,7 @@ def watch(options: Options, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
     """Force a comparison with the master; print what was sent and received, and how long it took."""
     if sys.stderr.isatty():
@@ -112,6 +121,7 @@ def resync(options: Options, timeout_s: float, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def drain(options: Options, *, undo: bool) -> int:
     """Have the switch in front send nobody new here, or new users again."""
     draining = ask(control_path(options), "drain", undo=undo)["draining"]
@@ -119,6 +129,7 @@ def drain(options: Options, *, undo: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def create_code(options: Options, question: Options, *, as_json: bool) -> int:
     """Make a code and print it: here, and nowhere else."""
     told = _ask_patiently(options, "code_create", question)
@@ -130,6 +141,7 @@ def create_code(options: Options, question: Options, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def redeem_code(options: Options, question: Options, code: str, *, as_json: bool) -> int:
     """Redeem a code, `-` being a line of standard input; exit code 1 when it is refused."""
     given = sys.stdin.readline() if code == "-" else code
@@ -138,6 +150,7 @@ def redeem_code(options: Options, question: Options, code: str, *, as_json: bool
     return ExitCode.DONE
 
 
+@understood
 def revoke_code(options: Options, question: Options, *, as_json: bool) -> int:
     """Void whatever code a user has."""
     told = _ask_patiently(options, "code_revoke", question)
@@ -145,6 +158,7 @@ def revoke_code(options: Options, question: Options, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
     """The codes that have not expired."""
     found = ask(control_path(options), "code_list", user=user)["codes"]
@@ -158,6 +172,7 @@ def list_codes(options: Options, user: str | None, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+@understood
 def reload(options: Options) -> int:
     """Have file and secret read again."""
     _print(ask(control_path(options), "reload")["text"])
@@ -201,10 +216,14 @@ def _happened(told: Mapping[str, Any]) -> str:
 def _acknowledged(told: Mapping[str, Any]) -> int:
     if told["acknowledged"]:
         return ExitCode.DONE
-    sys.stderr.write(f"proxyagent: {told['text']}; the change stands, and is on its way\n")
+    sys.stderr.write(f"proxyagent: {_plain(str(told['text']))}; the change stands, and is on its way\n")
     return ExitCode.UNFINISHED
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(_plain(line) + "\n")
     sys.stdout.flush()
+
+
+def _plain(line: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in line)

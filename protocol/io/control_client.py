@@ -10,20 +10,24 @@ Rules of this file:
                 {"ok": true, "more": true, ...}                  others follow
                 {"ok": false, "error": "...", "code": 3}         the last line; code is the exit code
 - Exit codes are those of DESIGN section 6, and every error here carries one.
+- What answers may be of another version, or nobody of ours: an answer that is not understood is one line.
 """
 
 from __future__ import annotations
 
 import enum
 import errno
+import functools
 import json
 import os
 import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes 3 ms to import, a third of what the rest of this file takes
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Callable, Iterator
+    from typing import Any, ParamSpec
+
+    Given = ParamSpec("Given")
 
 REQUEST_BYTES_MAX = 64 * 1024
 """One request; attributes of 4 KiB are the longest thing in it."""
@@ -33,6 +37,8 @@ ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 PATH_BYTES_MAX = 107
 """What the system takes as the path of a Unix socket (sockaddr_un, less the final NUL)."""
+
+_TEXT_LETTERS_MAX = 1_000
 
 TIMEOUT_S = 10.0
 """For connecting and for each line of an answer, unless the caller says otherwise."""
@@ -47,6 +53,10 @@ class ExitCode(enum.IntEnum):
     UNREACHABLE = 3  # cannot reach, or not permitted
     UNFINISHED = 4  # not finished in time
     INTERNAL = 70
+
+
+_CODES = [code for code in ExitCode if code]
+"""Those of an error."""
 
 
 class ControlError(Exception):
@@ -92,6 +102,24 @@ def ask_for_many(
             raise _unreachable(path, error) from None
 
 
+def understood(verb: Callable[Given, int]) -> Callable[Given, int]:
+    """A verb that asks and prints; it raises ControlError for an answer of another shape, too."""
+
+    @functools.wraps(verb)
+    def carried_out(*arguments: Given.args, **more: Given.kwargs) -> int:
+        try:
+            return verb(*arguments, **more)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            from protocol.mistakes import MistakesFound  # late: it imports typing
+
+            if isinstance(error, MistakesFound):
+                raise
+            text = f"the answer cannot be understood: is it of another version? {error!r}"
+            raise ControlError(text[:_TEXT_LETTERS_MAX], ExitCode.INTERNAL) from error
+
+    return carried_out
+
+
 def _connect(path: str, timeout_s: float) -> socket.socket:
     if len(os.fsencode(path)) > PATH_BYTES_MAX:
         text = f"control path {path} is over {PATH_BYTES_MAX} bytes long; set a shorter [control] folder"
@@ -130,8 +158,9 @@ def _parse(path: str, line: bytes) -> dict[str, Any]:
         answer = json.loads(line)
         if not line.endswith(b"\n") or not isinstance(answer, dict):
             raise ValueError("not a whole object")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ControlError(f"what answers on {path} does not speak our language", ExitCode.INTERNAL) from None
     if answer.pop("ok", False) is not True:
-        raise ControlError(str(answer.get("error", "no reason given")), int(answer.get("code", ExitCode.INTERNAL)))
+        text, code = str(answer.get("error", "no reason given")), answer.get("code")
+        raise ControlError(text[:_TEXT_LETTERS_MAX], int(code) if code in _CODES else ExitCode.INTERNAL)
     return answer

@@ -194,6 +194,15 @@ def test_nothing_that_a_user_chose_steers_the_terminal(played: Played, capsys: p
     assert "a?[2J?b?" in printed(capsys)[0]
 
 
+@pytest.mark.parametrize("told", [{"sessions": 1}, {"sessions": [{}]}, {"sessions": [SESSION | {"attributes": []}]}])
+def test_an_answer_of_another_shape_is_an_error(played: Played, told: dict[str, Any]) -> None:
+    """An agent of another version may answer; that is told in a line, with exit code 70."""
+    played.answers["/1.sock"] = [told]
+    with pytest.raises(ControlError, match="is it of another version") as caught:
+        verbs.sessions(OPTIONS, {"site": None, "limit": 10}, as_json=False)
+    assert caught.value.code == ExitCode.INTERNAL
+
+
 # -- logout, switch and reload ------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from protocol.io.control_client import ControlError, ExitCode
 from proxyagent import verbs
 
 SESSION = {
@@ -64,6 +65,29 @@ def test_a_look_up_ends_with_0_or_1(answers: dict[str, Any], capsys: pytest.Capt
     assert capsys.readouterr().out == "null\n"
     answers["touch"] = {"touched": False}
     assert verbs.touch({}, "10.0.0.1") == 1
+
+
+def test_nothing_that_a_user_chose_steers_the_terminal(
+    answers: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Escapes, line ends and the like are printed as question marks, in what went wrong too."""
+    odd = "a\x1b[2J\nb\u202e"
+    answers["login"] = {"session": SESSION | {"attributes": {"g": [odd]}}, "acknowledged": False, "text": odd}
+    assert verbs.login({}, {"within_s": 1.0}, as_json=False) == 4
+    printed = capsys.readouterr()
+    assert printed.out.endswith("g=a?[2J?b?\n") and "proxyagent: a?[2J?b?; the change stands" in printed.err
+    answers["watch"] = [{"event": "logged_in", "at": "now", "user": odd}]
+    verbs.watch({}, as_json=False)
+    assert capsys.readouterr().out == "now logged_in user=a?[2J?b?\n"
+
+
+@pytest.mark.parametrize("told", [{}, {"session": {}}, {"session": SESSION | {"idle_left_s": "soon"}}], ids=range(3))
+def test_an_answer_of_another_shape_is_an_error(answers: dict[str, Any], told: dict[str, Any]) -> None:
+    """A daemon of another version may answer; that is told in a line, with exit code 70."""
+    answers["lookup"] = told
+    with pytest.raises(ControlError, match="is it of another version") as caught:
+        verbs.lookup({}, "10.0.0.1", touch=False, as_json=False)
+    assert caught.value.code == ExitCode.INTERNAL
 
 
 def test_late_acknowledgements_end_with_4(answers: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.io.control_client import PATH_BYTES_MAX, ControlError, ExitCode, ask, ask_for_many
+from protocol.io.control_client import PATH_BYTES_MAX, ControlError, ExitCode, ask, ask_for_many, understood
+from protocol.mistakes import Mistake, MistakesFound
 
 
 @contextmanager
@@ -80,13 +81,36 @@ def test_an_error_keeps_its_exit_code(tmp_path: Path) -> None:
         (b"[]\n", ExitCode.INTERNAL, "does not speak our language"),
         (b"\xff\xfe\n", ExitCode.INTERNAL, "does not speak our language"),
         (b"{}\n", ExitCode.INTERNAL, "no reason given"),
+        (b'{"a":' + b"[" * 5_000 + b"\n", ExitCode.INTERNAL, "does not speak our language"),
+        (b'{"a":1' + b"0" * 5_000 + b"}\n", ExitCode.INTERNAL, "does not speak our language"),
+        (b'{"error":"x","code":"3"}\n', ExitCode.INTERNAL, "x"),
+        (b'{"error":"x","code":0}\n', ExitCode.INTERNAL, "x"),
+        (b'{"error":"x","code":1e999}\n', ExitCode.INTERNAL, "x"),
+        (b'{"error":"x","code":[]}\n', ExitCode.INTERNAL, "x"),
+        (b'{"error":"x","code":5}\n', ExitCode.INTERNAL, "x"),
     ],
+    ids=range(13),
 )
 def test_whatever_answers_is_told_in_one_line(tmp_path: Path, line: bytes, code: int, says: str) -> None:
     """Strange answers are errors with an exit code, never a traceback."""
     with answering(tmp_path, line) as (path, _):
         error = failure(lambda: ask(path, "status"))
     assert error.code == code and says in str(error)
+
+
+@pytest.mark.parametrize("error", [KeyError("term"), TypeError("x"), ValueError("x"), OverflowError("x")], ids=repr)
+def test_an_answer_that_is_not_understood_is_an_error_of_one_line(error: Exception) -> None:
+    """With what is missing; a mistake of the operator's stays one."""
+
+    def raising(given: Exception) -> int:
+        raise given
+
+    told = failure(lambda: understood(raising)(error))
+    assert told.code == ExitCode.INTERNAL and repr(error) in str(told)
+    mistakes = MistakesFound("authagent.toml", [Mistake("port", "x")])
+    with pytest.raises(MistakesFound):
+        understood(raising)(mistakes)
+    assert understood(lambda: 3)() == 3
 
 
 def test_silence_has_an_end(tmp_path: Path) -> None:
