@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import trio
+from starlette.exceptions import HTTPException
 
 from authagent.admin import asking, view
 from authagent.admin.handler import Handler
@@ -131,6 +132,9 @@ class Watch:
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except HTTPException:
+        pass  # it sends more than a request may have, and so does not listen
     scope.cancel()

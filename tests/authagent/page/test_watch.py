@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import trio
+from starlette.exceptions import HTTPException
 
 import proxyagent
 from authagent.page import watch
@@ -73,6 +74,19 @@ async def test_a_stream_ends_with_what_let_it_in(tmp_path: Path) -> None:
         answers = [True, True, False]
         await shown.stream(browser.receive, browser.send, [], lambda: answers.pop(0))
         assert browser.events[-1] == "event: over\ndata: {}"
+        assert shown.streams == 0
+
+
+async def test_a_stream_ends_when_its_sender_talks_too_much(tmp_path: Path) -> None:
+    """Whoever asks for events sends nothing more; a body beyond the bound is no mistake of ours."""
+
+    async def receive() -> Message:
+        await trio.lowlevel.checkpoint()
+        raise HTTPException(413)
+
+    async with run_agents(write_files(tmp_path)) as (one,):
+        shown = watching(one)
+        await shown.stream(receive, Listener().send, [], lambda: True)
         assert shown.streams == 0
 
 
