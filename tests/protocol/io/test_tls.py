@@ -160,6 +160,15 @@ def test_an_odd_certificate_binds_nothing_and_names_nobody(made: Tls, what: str)
     assert not tls.speaks_for(odd("version", made.certificate), "agent", "lan1", "1")
 
 
+def test_a_name_of_the_wrong_kind_names_nobody(made: Tls) -> None:
+    """A common name that is a string of bits: cryptography raises TypeError for it."""
+    assert made.certificate is not None
+    name = b"agent/lan1/1"
+    bits = made.certificate.replace(b"\x0c\x0c" + name, b"\x03\x0c" + name)
+    assert tls.speaks_for(made.certificate, "agent", "lan1", "1") and bits != made.certificate
+    assert not tls.speaks_for(bits, "agent", "lan1", "1")
+
+
 @pytest.mark.parametrize("what", ["version", "signature"])
 def test_nobody_starts_with_an_odd_certificate(tmp_path: Path, made: Tls, what: str) -> None:
     """It is refused with its file, instead of each link that it would be shown to."""
