@@ -42,7 +42,7 @@ def judge(
         case "proxy":
             return _proxy(hello, address, found, site, resolved)
         case "check":
-            listed = not hello.id or _listed(hello, found)
+            listed = not hello.id or _lists_agent(hello, found) or found.proxy(hello.site, hello.id) is not None
             return None if listed else _unlisted(hello, f'add [[proxyagent]] id = "{hello.id}"')
         case _:
             return Refusal(Code.PROTOCOL, f"unknown kind {hello.kind!r}: agent, proxy or check")
@@ -55,7 +55,7 @@ def _agent(hello: Hello, found: Configuration, site: str, own_id: str) -> Refusa
     if (hello.site, hello.id) == (site, own_id):
         text = f"this is agent {own_id} of {site} itself: two machines run with one id, or host and port are one's own"
         return Refusal(Code.DUPLICATE, text)
-    if not _listed(hello, found):
+    if not _lists_agent(hello, found):
         return _unlisted(hello, f"add [[authagent]] id = {hello.id}")
     return None
 
@@ -73,10 +73,8 @@ def _proxy(hello: Hello, address: str, found: Configuration, site: str, resolved
     return None
 
 
-def _listed(hello: Hello, found: Configuration) -> bool:
-    if hello.id in ("1", "2") and found.agent(hello.site, int(hello.id)) is not None:
-        return True
-    return found.proxy(hello.site, hello.id) is not None
+def _lists_agent(hello: Hello, found: Configuration) -> bool:
+    return hello.id in ("1", "2") and found.agent(hello.site, int(hello.id)) is not None
 
 
 def _unlisted(hello: Hello, cure: str) -> Refusal:

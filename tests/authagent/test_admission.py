@@ -65,6 +65,8 @@ def test_listed_nodes_are_let_in() -> None:
     [
         ("agent", "1", "10.1.0.5", "lan1", Code.DUPLICATE),
         ("agent", "3", "10.1.0.5", "lan1", Code.UNLISTED),
+        ("agent", "squid-7", "10.1.0.5", "lan1", Code.UNLISTED),
+        ("agent", "2", "10.3.0.5", "lan3", Code.UNLISTED),
         ("agent", "2", "10.1.0.5", "lan2", Code.WRONG_SITE),
         ("proxy", "other", "10.1.0.5", "lan1", Code.UNLISTED),
         ("proxy", "squid-7", "10.2.0.5", "lan1", Code.UNLISTED),
@@ -77,6 +79,14 @@ def test_listed_nodes_are_let_in() -> None:
 def test_a_node_may_speak_only_for_itself(kind: str, id: str, address: str, site: str, code: Code) -> None:
     """Each refusal has its own code."""
     assert verdict(kind, id, address, site) == code
+
+
+def test_nobody_is_an_agent_because_proxies_may_have_any_id() -> None:
+    """Of a kind that the file does not list for this id is nobody, whatever the patterns of the other kind say."""
+    anybody = configuration.default("lan1")
+    assert judge(hello("proxy", "3"), "10.1.0.5", anybody, "lan1", "1") is None
+    refusal = judge(hello("agent", "3"), "10.1.0.5", anybody, "lan1", "1")
+    assert refusal is not None and refusal.code == Code.UNLISTED
 
 
 def test_a_proxy_of_another_site_is_let_in_where_the_file_lists_it() -> None:
