@@ -4,11 +4,13 @@ Rules of this file:
 
 - Whatever the other end's bytes bring about, this agent serves on: a mistake of ours is a link that failed, told once.
 - Who answers at the address of another agent is somebody else's mistake, and refused.
+- A link that was proven with a secret which a reload has dropped meanwhile is none.
 """
 
 from collections.abc import Callable
 from functools import partial
 
+from authagent import admission
 from authagent.setup import Setup
 from protocol.configuration import AuthAgentEntry
 from protocol.errors import Code
@@ -47,4 +49,8 @@ class Dialling:
             text = f"{host}:{entry.port} is {peer.kind} {peer.id} of {peer.site}, not {entry}"
             link.close(Code.WRONG_SITE, text)
             raise LinkRefused(Code.WRONG_SITE, text)
+        setup = self._setup()
+        if (unwanted := admission.unwanted(peer, setup.identity.secrets, setup.configuration)) is not None:
+            link.close(*unwanted)
+            raise LinkFailed("superseded", unwanted[1])
         return link

@@ -230,10 +230,14 @@ class Server:
 
     async def _linked(self, link: Link) -> None:
         """Serve a link that was accepted, to its end."""
-        if link.peer.kind == "check":
+        setup = self.setup
+        unwanted = admission.unwanted(link.peer, setup.identity.secrets, setup.configuration)
+        if unwanted is not None:  # a reload came while hands were shaken
+            link.close(*unwanted)
+        elif link.peer.kind == "check":
             link.close(Code.STOPPING, "checked")
-            return
-        await self._serve(link)
+        else:
+            await self._serve(link)
 
     async def _dial(self, timeout_s: float) -> None:
         """Link to the partner, and serve that link; or tell why there is none."""

@@ -12,6 +12,7 @@ from protocol.configuration import AuthAgentEntry
 from protocol.errors import Code
 from protocol.io.dial import connect_tcp
 from protocol.io.link import Link, LinkFailed, LinkRefused
+from protocol.secret import Secrets
 from tests.authagent.running import Running, clock, run_agents, write_files
 
 TIMEOUT_S = 10.0
@@ -63,3 +64,12 @@ async def test_a_mistake_of_ours_is_a_link_that_failed(tmp_path: Path, monkeypat
         assert one.logged("link.broken")[-1]["error"] == "KeyError('a bug')"
 
 
+async def test_a_link_by_a_secret_that_was_dropped_meanwhile_is_none(tmp_path: Path) -> None:
+    """It is closed, and counts as no answer: the next attempt is made with the new one."""
+    async with run_agents(write_files(tmp_path, agents=2, more=QUICK)) as (one,):
+        before = attrs.evolve(one.server.setup, identity=attrs.evolve(one.server.setup.identity, id="2"))
+        after = attrs.evolve(before, identity=attrs.evolve(before.identity, secrets=Secrets(("another " * 4,))))
+        setups = iter((before, after))
+        dialling = Dialling(lambda: next(setups), one.server.log, clock, connect_tcp)
+        with pytest.raises(LinkFailed, match="dropped"):
+            await dialling.link_to(entry_of(one), "127.0.0.1", TIMEOUT_S)

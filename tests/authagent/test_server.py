@@ -18,7 +18,7 @@ from protocol.errors import Code
 from protocol.handshake import Identity
 from protocol.io.dial import dial
 from protocol.io.link import Link, LinkClosed, LinkRefused
-from protocol.messages import Heartbeat, Role
+from protocol.messages import Heartbeat, Hello, Refusal, Role
 from protocol.secret import Secrets
 from proxyagent import config
 from proxyagent.agent import ProxyAgent, run_proxy_agent
@@ -281,6 +281,27 @@ async def test_a_dropped_secret_closes_its_links_and_loses_nobody(
         assert all(each.server.agent.resync.secret_id == new_id for each in agents)
         assert proxy.lookup("10.0.0.1") is not None
         assert not [line for each in agents for line in each.logged("partner.refuses")]
+
+
+async def test_a_secret_that_is_dropped_while_hands_are_shaken_links_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has begun with the old line and ends after the reload is closed like those who were linked before it."""
+    path = write_files(tmp_path, proxies=("p9",))
+    write_secret(tmp_path, NEW, OLD)
+    async with run_agents(path) as (one,):
+        judge = one.server._judge
+
+        async def judged_late(hello: Hello, address: str) -> Refusal | None:
+            write_secret(tmp_path, NEW)
+            one.server.apply(one.read())
+            return await judge(hello, address)
+
+        monkeypatch.setattr(one.server, "_judge", judged_late)
+        link = await knock(one, secrets=Secrets((OLD,)))
+        closed = await end_of(link)
+        assert closed.code == Code.SUPERSEDED and "dropped" in closed.text
+        assert not one.server.links
 
 
 async def test_an_id_that_is_no_longer_listed_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
