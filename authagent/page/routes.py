@@ -23,7 +23,7 @@ from authagent.page.history import History
 from authagent.page.listing import Visitor
 from authagent.page.search import QUERY_LETTERS_MAX, Search
 from authagent.page.sign_in import Gate, address_of
-from authagent.page.watch import STREAMS_MAX, Watch
+from authagent.page.watch import STREAMS_MAX, Lasts, Watch
 from authagent.server import Server
 from protocol import addresses
 from protocol.io import control
@@ -228,7 +228,7 @@ def _refusal(request: Request, refused: Refused) -> Response:
 class _Events(Response):
     """Server-sent events, until the browser is gone or no longer let in."""
 
-    def __init__(self, watch: Watch, lasts: Callable[[], bool]) -> None:
+    def __init__(self, watch: Watch, lasts: Lasts) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
         self._watch = watch

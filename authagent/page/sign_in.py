@@ -6,11 +6,13 @@ Rules of this file:
   by a loopback name: a web site that lets its own name lead to 127.0.0.1 does not get it (DNS rebinding). The name
   is what the browser says, not what Starlette makes of it: that is the server's own address where it reads no host.
 - A POST must come from a page of ours: by its Origin, and by a token that only our pages know.
-- Guesses are checked one at a time, in another thread; few may wait. A wrong one is told late, and counted.
+- Guesses are checked one at a time, in another thread; few may wait. A wrong one is told late, and counted. One that
+  was right when it came is wrong if the password has changed meanwhile.
+- An open page is no request, so it sees to it that the file is read: a new password ends it, too.
 - The cookie is HttpOnly and SameSite=Strict, under TLS Secure with the prefix that binds it to this host.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import attrs
@@ -33,6 +35,9 @@ from protocol.mistakes import MistakesFound
 GUESSES_WAITING_MAX = 8
 """At a tenth of a second each nobody waits for long, and the others are told to come again."""
 
+READ_AGAIN_S = 1.0
+"""How old the file may be by which an open page goes on."""
+
 FORM_COOKIE = "authagent-form"
 
 
@@ -45,6 +50,7 @@ class Gate:
     log: Log
     attempts: Attempts = attrs.field(factory=Attempts)
     sign_ins: SignIns = attrs.field(factory=SignIns)
+    _read_s: float = float("-inf")
     _turn: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     # -- who is there ------------------------------------------------------------------------------------------------
@@ -62,6 +68,7 @@ class Gate:
 
     async def password_hash(self) -> str:
         """The hash as the file has it now; empty where there is none. Raises Refused for a file that cannot be used."""
+        self._read_s = trio.current_time()
         try:
             found = await trio.to_thread.run_sync(admin_password.read, self.setup().made.admin_path)
         except MistakesFound as error:
@@ -70,10 +77,21 @@ class Gate:
         self.sign_ins.keep(found)
         return found
 
-    def lasts(self, request: Request, visitor: Visitor) -> Callable[[], bool]:
+    def lasts(self, request: Request, visitor: Visitor) -> Callable[[], Awaitable[bool]]:
         """Whether a visitor is still let in, to be asked again and again; an open page alone keeps nobody signed in."""
-        token, now_s = request.cookies.get(_cookie(request), ""), trio.current_time
-        return lambda: not visitor.may_act or self.sign_ins.is_open(token, now_s())
+        token = request.cookies.get(_cookie(request), "")
+
+        async def is_let_in() -> bool:
+            if trio.current_time() - self._read_s >= READ_AGAIN_S:
+                try:
+                    await self.password_hash()
+                except Refused:
+                    return False
+            if visitor.may_act:
+                return self.sign_ins.is_open(token, trio.current_time())
+            return self.sign_ins.are_by("")
+
+        return is_let_in
 
     # -- forms -------------------------------------------------------------------------------------------------------
 
@@ -103,6 +121,7 @@ class Gate:
             right = bool(password_hash) and await trio.to_thread.run_sync(
                 admin_password.is_right, password_hash, password
             )
+            right = right and self.sign_ins.are_by(password_hash)
             if not right:
                 self._count_wrong(address)
         if not right:

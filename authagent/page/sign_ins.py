@@ -46,6 +46,10 @@ class SignIns:
             self._open.clear()
             self._password_hash = password_hash
 
+    def are_by(self, password_hash: str) -> bool:
+        """Whether the password is this one now, of which the hash is empty where there is none."""
+        return password_hash == self._password_hash
+
     def open(self, token: str, form_token: str, now_s: float) -> None:
         """A browser that showed the password is given `token`."""
         self._open = {name: each for name, each in self._open.items() if not each.is_over(now_s)}

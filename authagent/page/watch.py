@@ -44,6 +44,8 @@ STREAMS_MAX = 40
 Message: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Lasts: TypeAlias = Callable[[], Awaitable[bool]]
+"""Whether a stream may go on; asked again and again."""
 
 
 @attrs.define
@@ -103,7 +105,7 @@ class Watch:
     # -- server-sent events ------------------------------------------------------------------------------------------
 
     async def stream(
-        self, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], lasts: Callable[[], bool]
+        self, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], lasts: Lasts
     ) -> None:
         """Answer one request with events until its sender is gone, or `lasts` says no."""
         self.streams += 1
@@ -117,10 +119,10 @@ class Watch:
         finally:
             self.streams -= 1
 
-    async def _send_changes(self, send: Send, lasts: Callable[[], bool], nursery: trio.Nursery) -> None:
+    async def _send_changes(self, send: Send, lasts: Lasts, nursery: trio.Nursery) -> None:
         sent: dict[str, str] = {}
         sent_s = float("-inf")
-        while lasts():
+        while await lasts():
             nursery.start_soon(self.ask_master)
             parts, now_s = self.parts(), trio.current_time()
             changed = {name: text for name, text in parts.items() if sent.get(name) != text}

@@ -1,5 +1,6 @@
 """The gate: who may see the page, who may act on it, and what a guess costs."""
 
+import threading
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,7 @@ from authagent.page import sign_in
 from authagent.page.listing import Visitor
 from protocol.io.http.attempts import DELAY_S, LOCKED_S, WRONG_MAX
 from tests.authagent.page.browsing import PASSWORD, Browser, make_page, showing, write_page_files
-from tests.authagent.running import Running, make
+from tests.authagent.running import Running, make, until
 
 
 @pytest.fixture
@@ -157,9 +158,68 @@ async def test_another_password_ends_every_sign_in(tmp_path: Path, fast: list[st
     """As soon as anybody asks for anything."""
     async with showing(make(write_page_files(tmp_path, password=True))) as (browser, _):
         await browser.sign_in()
-        changed = (tmp_path / "admin").read_text().replace("$argon2id$v=19$m=65536", "$argon2id$v=19$m=65537")
-        (tmp_path / "admin").write_text(changed)
+        change_password(tmp_path)
         assert (await browser.get("/")).status == 303
+
+
+def change_password(folder: Path) -> None:
+    """Another hash in the admin file."""
+    text = (folder / "admin").read_text()
+    (folder / "admin").write_text(text.replace("$argon2id$v=19$m=65536", "$argon2id$v=19$m=65537"))
+
+
+async def test_the_old_password_is_wrong_if_it_changes_while_it_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows it gets in at no moment of the change: it counts as a wrong one."""
+    page = make_page(make(write_page_files(tmp_path, password=True)))
+    checking, changed = threading.Event(), threading.Event()
+
+    def is_right(password_hash: str, guess: str) -> bool:
+        checking.set()
+        assert changed.wait(10)
+        return guess == PASSWORD
+
+    monkeypatch.setattr(admin_password, "is_right", is_right)
+    monkeypatch.setattr(sign_in, "DELAY_S", 0.0)
+    async with showing(make(write_page_files(tmp_path, password=True)), page) as (browser, _):
+        statuses: list[int] = []
+
+        async def guess() -> None:
+            statuses.append((await browser.sign_in()).status)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guess)
+            await until(checking.is_set)
+            change_password(tmp_path)
+            await Browser(browser.port).get("/")
+            changed.set()
+        assert statuses == [403] and page.gate.attempts.wrong_total == 1
+        assert (await browser.get("/")).status == 303
+
+
+@pytest.mark.parametrize("password", [True, False], ids=["signed in", "without a password"])
+async def test_a_new_password_ends_open_pages(
+    tmp_path: Path, fast: list[str], monkeypatch: pytest.MonkeyPatch, password: bool
+) -> None:
+    """Also where nobody asks for anything, and where there was none; a file that cannot be used ends them, too."""
+    monkeypatch.setattr(sign_in, "READ_AGAIN_S", 0.0)
+    page = make_page(make(write_page_files(tmp_path, password=password)))
+    async with showing(make(write_page_files(tmp_path, password=password)), page) as (browser, _):
+        if password:
+            await browser.sign_in()
+        request = Request({"type": "http", "scheme": "http", "path": "/", "headers": [
+            (b"host", b"localhost"), (b"cookie", f"authagent={browser.cookies.get('authagent', '')}".encode()),
+        ]})  # fmt: skip
+        visitor = await page.gate.visitor(request)
+        assert visitor is not None
+        lasts = page.gate.lasts(request, visitor)
+        assert await lasts() and await lasts()
+        write_page_files(tmp_path, password=True)
+        change_password(tmp_path)
+        assert not await lasts()
+        (tmp_path / "admin").chmod(0o644)
+        assert not await lasts()
 
 
 async def test_an_admin_file_that_cannot_be_used_closes_the_page(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def test_a_new_password_ends_all() -> None:
     """The same one read again ends none."""
     signed_in = opened()
     signed_in.keep("hash")
-    assert signed_in.is_open("token", 1.0)
+    assert signed_in.is_open("token", 1.0) and signed_in.are_by("hash")
     signed_in.keep("another")
-    assert not signed_in.is_open("token", 1.0)
+    assert not signed_in.is_open("token", 1.0) and not signed_in.are_by("hash")
 
 
 def test_signing_out() -> None:

@@ -35,6 +35,11 @@ class Listener:
             self.events += [event] if event else []
 
 
+async def let_in() -> bool:
+    """For ever."""
+    return True
+
+
 def watching(running: Running) -> Watch:
     return Watch(running.server, running.handler, History())
 
@@ -44,7 +49,7 @@ async def test_everything_comes_first_then_what_has_changed(tmp_path: Path) -> N
     path = write_files(tmp_path)
     async with run_agents(path) as (one,), trio.open_nursery() as nursery:
         shown, browser = watching(one), Listener()
-        nursery.start_soon(shown.stream, browser.receive, browser.send, [], lambda: True)
+        nursery.start_soon(shown.stream, browser.receive, browser.send, [], let_in)
         await until(lambda: set(browser.parts) == {"headline", "picture", "numbers", "about"})
         assert "p1" not in browser.parts["picture"]
         async with proxyagent.open_proxy_agent(path, id="p1"):
@@ -62,7 +67,7 @@ async def test_a_stream_beats_while_nothing_changes(tmp_path: Path) -> None:
     """So that silence means that the agent is gone."""
     async with run_agents(write_files(tmp_path)) as (one,), trio.open_nursery() as nursery:
         shown, browser = watching(one), Listener()
-        nursery.start_soon(shown.stream, browser.receive, browser.send, [], lambda: True)
+        nursery.start_soon(shown.stream, browser.receive, browser.send, [], let_in)
         await until(lambda: BEAT in browser.events)
         browser.gone.set()
 
@@ -72,7 +77,11 @@ async def test_a_stream_ends_with_what_let_it_in(tmp_path: Path) -> None:
     async with run_agents(write_files(tmp_path)) as (one,):
         shown, browser = watching(one), Listener()
         answers = [True, True, False]
-        await shown.stream(browser.receive, browser.send, [], lambda: answers.pop(0))
+
+        async def lasts() -> bool:
+            return answers.pop(0)
+
+        await shown.stream(browser.receive, browser.send, [], lasts)
         assert browser.events[-1] == "event: over\ndata: {}"
         assert shown.streams == 0
 
@@ -86,7 +95,7 @@ async def test_a_stream_ends_when_its_sender_talks_too_much(tmp_path: Path) -> N
 
     async with run_agents(write_files(tmp_path)) as (one,):
         shown = watching(one)
-        await shown.stream(receive, Listener().send, [], lambda: True)
+        await shown.stream(receive, Listener().send, [], let_in)
         assert shown.streams == 0
 
 
@@ -104,7 +113,7 @@ async def test_a_slave_shows_its_masters_proxies(tmp_path: Path) -> None:
     async with site as agents, proxy, trio.open_nursery() as nursery:
         (slave,) = [each for each in agents if each.role == Role.SLAVE]
         shown, browser = watching(slave), Listener()
-        nursery.start_soon(shown.stream, browser.receive, browser.send, [], lambda: True)
+        nursery.start_soon(shown.stream, browser.receive, browser.send, [], let_in)
         await until(lambda: "proxy-p1" in browser.parts.get("picture", ""))
         assert "agent 2 · this page" in browser.parts["picture"]
         browser.gone.set()
