@@ -6,6 +6,9 @@ Rules of this file:
   it runs in an environment of its own and asks `proxyagent run` at the socket of squid's helpers ([squid] helpers).
 - Every request asks, and is activity, inside intercepted tunnels too. Nothing blocks mitmproxy's loop: questions are
   awaited, with a deadline, and passwords are checked in a thread.
+- What a trusted switch says of its client counts from outside a tunnel only: inside, all that comes is the client's own
+  word, and the switch has no part in it. Whose tunnel it is was said with its CONNECT. A switch that says nothing is
+  never taken for its client.
 - Nobody passes who is not known. Where `proxyagent run` does not answer, that is said with 503.
 - Passwords are checked as mitmproxy's own `proxyauth` checks them. After a logout a password that a browser sends by
   itself is refused once: `proxyagent run` sees to that.
@@ -99,7 +102,7 @@ class OneLogin:
     """The addon."""
 
     def __init__(self) -> None:
-        self._tunnels: weakref.WeakSet[connection.Client] = weakref.WeakSet()
+        self._tunnels: weakref.WeakKeyDictionary[connection.Client, str] = weakref.WeakKeyDictionary()
 
     def load(self, loader: Loader) -> None:
         """Name the options."""
@@ -123,7 +126,10 @@ class OneLogin:
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel is asked for."""
         await self._judge(flow)
-        self._tunnels.add(flow.client_conn)
+
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        """A tunnel is open."""
+        self._tunnels[flow.client_conn] = self._client(flow)
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         """A request, also one inside a tunnel."""
@@ -136,9 +142,9 @@ class OneLogin:
         given = request.headers.pop("Proxy-Authorization", "")
         if request.host == self._page.hostname and request.port == (self._page.port or PORTS[self._page.scheme]):
             return
-        client = self._client(flow.client_conn, request.headers.get_all("X-Forwarded-For"))
+        client = self._client(flow)
         try:
-            user = await self._daemon.ask("session", client) or await self._log_in(given, client)
+            user = (await self._daemon.ask("session", client) or await self._log_in(given, client)) if client else None
         except Exception as error:  # noqa: BLE001 - mitmproxy lets pass what an addon fails to judge
             log.warning("one login: %r", error)
             flow.response = http.Response.make(503, "Nobody can be logged in now; try again.\n", NEVER_STORED)
@@ -169,11 +175,14 @@ class OneLogin:
             return proxyauth.make_auth_required_response(True)
         return http.Response.make(403, "You are not logged in.\n", {"Connection": "close", **NEVER_STORED})
 
-    def _client(self, client: connection.Client, forwarded: Sequence[str]) -> str:
-        """The client's address: what trusted switches say, the last item that none of them wrote."""
-        found = str(client.peername[0])
-        for item in reversed(",".join(forwarded).split(",")):
-            if not item.strip() or not self._trusts(found):
+    def _client(self, flow: http.HTTPFlow) -> str:
+        """The client's address: what trusted switches say, the last item that none of them wrote; "" for nobody's."""
+        found = self._tunnels.get(flow.client_conn)
+        if found is not None:
+            return found
+        found = str(flow.client_conn.peername[0])
+        for item in reversed(",".join(flow.request.headers.get_all("X-Forwarded-For")).split(",")):
+            if not self._trusts(found):
                 break
             found = item.strip()
         return found

@@ -131,10 +131,11 @@ class Mitmdump:
             answer = connection.getresponse()
             return answer.status, answer.headers.get("Location") or answer.read().decode()
 
-    def tunnel(self, source: str = "127.0.0.1") -> socket.socket:
+    def tunnel(self, source: str = "127.0.0.1", headers: str = "") -> socket.socket:
         """The connection on which CONNECT was asked for."""
         connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S, (source, 0))
-        connection.sendall(f"CONNECT 127.0.0.1:{self.origin} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = f"CONNECT 127.0.0.1:{self.origin} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n"
+        connection.sendall(head.encode())
         return connection
 
 
@@ -212,9 +213,17 @@ def test_the_address_of_a_client_behind_a_switch_is_what_the_switch_says(with_pa
     assert with_passwords.get({"X-Forwarded-For": "10.0.0.7, 10.0.0.8"}, source="127.0.0.9")[0] == 407
 
 
-def _answer(tunnel: socket.socket) -> int:
+def test_a_switch_that_does_not_say_for_whom_it_asks_asks_for_nobody(with_passwords: Mitmdump) -> None:
+    """Its own address would be that of all its clients: nobody is logged in under it, and nobody passes by it."""
+    asked = list(with_passwords.daemon.questions)
+    assert with_passwords.get(ALICE, source="127.0.0.9")[0] == 407
+    assert with_passwords.get({**ALICE, "X-Forwarded-For": "10.0.0.9,"}, source="127.0.0.9")[0] == 407
+    assert with_passwords.daemon.questions == asked
+
+
+def _answer(tunnel: socket.socket, headers: str = "") -> int:
     """The status of a request inside a tunnel, whose answer is read to its end."""
-    tunnel.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    tunnel.sendall(f"GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
     answer = http.client.HTTPResponse(tunnel)
     answer.begin()
     answer.read()
@@ -232,6 +241,19 @@ def test_requests_inside_a_tunnel_are_asked_too(with_passwords: Mitmdump) -> Non
         assert _answer(tunnel) == 200
         del with_passwords.daemon.known[source]
         assert _answer(tunnel) == 403
+
+
+def test_inside_a_tunnel_through_a_switch_nobody_can_say_who_they_are(with_passwords: Mitmdump) -> None:
+    """Requests are those of whose CONNECT it was, whatever they say; where that one is logged out nobody passes."""
+    daemon = with_passwords.daemon
+    daemon.known |= {"10.0.1.7": "mallory", "10.0.1.8": "alice"}
+    with contextlib.closing(with_passwords.tunnel("127.0.0.9", "X-Forwarded-For: 10.0.1.7\r\n")) as tunnel:
+        assert tunnel.recv(1_000).startswith(b"HTTP/1.1 200")
+        assert _answer(tunnel) == 200
+        assert _answer(tunnel, "X-Forwarded-For: 10.0.1.8\r\n") == 200
+        assert daemon.questions[-2:] == ["session 10.0.1.7"] * 2
+        del daemon.known["10.0.1.7"]
+        assert _answer(tunnel, "X-Forwarded-For: 10.0.1.8\r\n") == 403
 
 
 def test_a_daemon_that_does_not_answer_lets_nobody_pass_and_holds_nobody_up(with_passwords: Mitmdump) -> None:
