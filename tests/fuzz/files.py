@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgpack
 
@@ -15,10 +16,13 @@ from authagent import kept_clock
 from authagent.store_errors import DISK_ERRORS, StoreUnusable
 from authagent.store_file import Identity, StoreFile
 from authagent.store_rows import PAYLOAD_BYTES_MAX, pack, unpack
-from protocol import configuration, secret
+from protocol import addresses, configuration, secret
 from protocol.codec import decode_changes, encode_changes
 from protocol.mistakes import MistakesFound
+from proxyagent.integrations.client_key import ClientKeys
+from proxyagent.login.return_url import safe
 from tests.fuzz import inputs
+from tests.fuzz.taking import hold
 from tests.wire import samples
 
 IDENTITY = Identity("lan1", "1")
@@ -73,7 +77,71 @@ sessions = 1_000_000
 connections = 2_000
 outbox_events = 100_000
 """
-FILES = (PLACES, SECTIONS)
+SHARING = """\
+[cookie]
+name = "__Host-login"
+key_files = ["cookie.key", "older.key"]
+compatibility = "none"
+[failover]
+other_sites = ["lan1", "lan2"]
+after = "5s"
+[http]
+listen = "127.0.0.1:9080"
+[[authagent]]
+id = 1
+site = "lan1"
+host = "10.1.0.11"
+[[authagent]]
+id = 1
+site = "lan2"
+host = "10.2.0.11"
+[[remote]]
+site = "lan2"
+users = ["alice", "!guest-*"]
+groups = ["staff", "!visitors"]
+networks = ["10.1.0.0/16", "!10.1.99.0/24"]
+[[webhook]]
+url = "https://hooks.test:8443/x?a=b"
+events = ["session.*", "problem.began"]
+secret = "correct-horse-battery-staple-9"
+"""
+ADAPTERS = """\
+[client]
+key = "both"
+cookie = "sid"
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1"]
+[squid]
+helpers = true
+access_log = "127.0.0.1:9090"
+manager = ["127.0.0.1:3128"]
+[forward_auth]
+listen = "/run/authagent/forward-auth.sock"
+group = "www-data"
+mode = "0660"
+login_url = "https://login.test/login"
+[haproxy]
+agent_check = "127.0.0.1:9081"
+runtime = "/run/haproxy/admin.sock"
+map = "sessions.map"
+activity = "127.0.0.1:9514"
+[login]
+listen = "10.1.0.5:8443"
+backend = "ldap"
+hosts = ["login.test", "10.1.0.5"]
+return_hosts = ["app.test", "*.app.test"]
+certificate = "c.pem"
+key = "k.pem"
+[ldap]
+urls = ["ldaps://dc1.test", "ldap://[2001:db8::1]:389"]
+bind_dn = "cn=reader"
+password_file = "reader"
+base = "dc=a"
+user_filter = "(objectClass=person)"
+group_base = "dc=g"
+member_attribute = "memberUid"
+timeout = "3s"
+"""
+FILES = (PLACES, SECTIONS, SHARING, ADAPTERS)
 SECRETS = (
     "# made by authagent init\ncorrect-horse-battery-staple-0\n",
     "correct-horse-battery-staple-0\nanother-horse-battery-staple-1\n",
@@ -81,17 +149,41 @@ SECRETS = (
 
 
 def make_configuration(chance: random.Random) -> bytes:
-    return inputs.text(FILES, chance).encode(errors="surrogateescape")
+    """A file with lines changed, or with some left out."""
+    if chance.random() < 0.7:
+        return inputs.text(FILES, chance).encode(errors="surrogateescape")
+    lines = chance.choice(FILES).split("\n")
+    for _ in range(chance.randrange(3)):
+        del lines[chance.randrange(len(lines))]
+    return "\n".join(lines).encode()
 
 
-def take_configuration(data: bytes) -> None:
-    """The file is read as UTF-8 by whoever opens it; what is not UTF-8 never gets here."""
-    try:
-        configuration.parse(data.decode(), "authagent.toml")
-    except UnicodeDecodeError:
-        pass
-    except MistakesFound as mistakes:
-        _hold(str(mistakes) != "")
+class Configurations:
+    """Files are parsed, and what is let in is put to use as at a start."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Files without a mistake."""
+
+    def __call__(self, data: bytes) -> None:
+        """The file is read as UTF-8 by whoever opens it; what is not UTF-8 never gets here."""
+        try:
+            found = configuration.parse(data.decode(), "authagent.toml")
+        except UnicodeDecodeError:
+            return
+        except MistakesFound as mistakes:
+            told = str(mistakes).splitlines()
+            hold(0 < len(told) == len(mistakes.mistakes) and "staple" not in str(mistakes), "a line for each mistake")
+            return
+        self.accepted += 1
+        keys = ClientKeys(found.client)
+        assert keys.address("192.0.2.1", ["10.3.4.5"]) == "192.0.2.1" or found.client.trusted_proxies
+        listens = [found.login.listen, found.http.listen, found.squid.access_log, *found.squid.manager]
+        for each in filter(None, [*listens, found.haproxy.agent_check]):
+            assert 0 < addresses.split(each)[1] < 65_536
+        for url in (*found.ldap.urls, *(hook.url for hook in found.webhooks)):
+            assert urlsplit(url).hostname and urlsplit(url).port != 0
+        assert safe("/x", found.login.return_hosts) == "/x" and not safe("//evil.test", found.login.return_hosts)
 
 
 def make_secret(chance: random.Random) -> bytes:
