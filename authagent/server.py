@@ -222,7 +222,8 @@ class Server:
 
     async def _judge(self, hello: Hello, address: str) -> Refusal | None:
         configuration = self.setup.configuration
-        if len(self.links) >= configuration.limits.connections:
+        full = len(self.links) >= configuration.limits.connections
+        if full and hello.kind == "proxy":  # agents are few, and no proxy may keep a partner out
             return Refusal(Code.TOO_MANY, "this agent has all the links it may have: raise [limits] connections", 1_000)
         host = admission.host_of(hello, configuration)
         resolved = await _resolve(host) if host and addresses.network(host) is None else frozenset[str]()

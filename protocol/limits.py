@@ -33,7 +33,7 @@ UNACKNOWLEDGED_WAN_TIMEOUT_S = 15.0
 """The same between sites: three times wan_suspect_after, so that heartbeats decide there too."""
 
 CONNECTIONS_MAX = 2_000
-"""Links of all kinds at one agent; an operator may raise it ([limits] connections)."""
+"""Links at one agent; beyond it only agents are let in. An operator may raise it ([limits] connections)."""
 
 UNPROVEN_CONNECTIONS_MAX = 64
 """Connections still in their handshake; 64 x 4 KiB and 64 x 2 s is all a flood of strangers can hold."""

@@ -162,12 +162,14 @@ async def test_who_only_asks_is_answered_and_not_counted(tmp_path: Path) -> None
 
 
 async def test_links_beyond_the_bound_are_refused_with_the_setting(tmp_path: Path) -> None:
-    """[limits] connections counts links, and says how to raise it."""
-    async with run_agents(write_files(tmp_path, more="[limits]\nconnections = 4\n")) as (one,):
+    """[limits] connections counts links, and says how to raise it; a partner is let in, however many proxies came."""
+    async with run_agents(write_files(tmp_path, agents=2, more="[limits]\nconnections = 4\n"), 1) as (one,):
         links = [await knock(one, id=f"p{number}") for number in range(4)]
         await until(lambda: len(one.server.links) == 4)
         with pytest.raises(LinkRefused, match=r"\[limits\] connections"):
             await knock(one, id="p4")
+        links.append(await knock(one, kind="agent", id="2"))
+        await until(lambda: one.server.agent.peers.partner is not None)
         for link in links:
             link.close(Code.STOPPING, "done")
             await link.wait_closed()
