@@ -213,8 +213,10 @@ class LimitSettings:
         default=limits.SESSIONS_MAX, bounds="100 to 50,000,000",
     )  # fmt: skip
     connections: int = setting(
-        settings.whole(4, 100_000), "Links at one agent; other agents come in beyond it.", default=limits.CONNECTIONS_MAX, bounds="4 to 100,000"
-    )
+        settings.whole(4, 100_000),
+        "Links at one agent; other agents come in beyond it.",
+        default=limits.CONNECTIONS_MAX, bounds="4 to 100,000",
+    )  # fmt: skip
     outbox_events: int = setting(
         settings.whole(100, 10_000_000),
         "Events that a proxy keeps for an agent that is away.",
