@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from protocol.io.control_client import ControlError, ExitCode, ask_for_many, understood
+from protocol.io.program import plain
 from protocol.io.sockets import NobodyThere, find_agents
 from protocol.io.surroundings import surroundings
 
@@ -285,7 +286,7 @@ def _counted(count: int, noun: str, nouns: str = "") -> str:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write("".join(each if each.isprintable() else "?" for each in line) + "\n")
+    sys.stdout.write(plain(line) + "\n")
 
 
 # -- asking -------------------------------------------------------------------------------------------------------

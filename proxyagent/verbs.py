@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from protocol.io.control_client import ExitCode, ask, ask_for_many, understood
+from protocol.io.program import plain
 from protocol.io.sockets import find_proxy
 from protocol.io.surroundings import surroundings
 
@@ -216,14 +217,10 @@ def _happened(told: Mapping[str, Any]) -> str:
 def _acknowledged(told: Mapping[str, Any]) -> int:
     if told["acknowledged"]:
         return ExitCode.DONE
-    sys.stderr.write(f"proxyagent: {_plain(str(told['text']))}; the change stands, and is on its way\n")
+    sys.stderr.write(f"proxyagent: {plain(str(told['text']))}; the change stands, and is on its way\n")
     return ExitCode.UNFINISHED
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(_plain(line) + "\n")
+    sys.stdout.write(plain(line) + "\n")
     sys.stdout.flush()
-
-
-def _plain(line: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in line)

@@ -34,9 +34,13 @@ def end(name: str, cli: click.Command) -> NoReturn:
 def say(name: str, text: str, code: int) -> int:
     """Write the lines of a text to standard error, each with the name of the program; returns the code."""
     for line in text.splitlines():
-        clean = "".join(each if each.isprintable() else "?" for each in line)
-        sys.stderr.write(f"{name}: {clean}\n")
+        sys.stderr.write(f"{name}: {plain(line)}\n")
     return int(code)
+
+
+def plain(line: str) -> str:
+    """The line without letters that steer a terminal: users and peers choose what stands in it."""
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _usage(name: str, error: click.ClickException) -> str:
