@@ -53,12 +53,21 @@ class Client:
         """Ask the data centre that the monitor names."""
         return self._send(self._monitor(), method, path)
 
+    def is_there(self) -> bool:
+        """Whether any data centre answers the monitor."""
+        return self._alive() is not None
+
     def _monitor(self) -> int:
+        port = self._alive()
+        assert port is not None, "no data centre is there"
+        return port
+
+    def _alive(self) -> int | None:
         for port in self.switches:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self._send(port, "GET", "/alive").status == 200:
                     return port
-        raise AssertionError("no data centre is there")
+        return None
 
     def _send(self, port: int, method: str, path: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
@@ -130,11 +139,21 @@ class DataCentres:
         self.wait_noticed()
 
     def repair(self) -> None:
-        """Everything runs, and every switch knows it."""
-        for process in self._all():
-            if not process.running:
-                process.start()
+        """Everything runs, and every switch knows it.
+
+        Servers answer before a switch is started: until it has checked them, HAProxy takes all of them for up.
+        """
+        _start_all((*self.agents.values(), *self.servers.values()))
+        for name, port in self.ports.items():
+            self._wait_answers(name, Client((port,)))
+        _start_all(switch.process for switch in self.switches.values())
         self.wait_noticed()
+
+    def _wait_answers(self, name: str, client: Client) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not client.is_there():
+            assert time.monotonic() < deadline_s, f"{name} does not answer: {self.servers[name].log_end(2)}"
+            time.sleep(0.02)
 
     def wait_noticed(self) -> None:
         """Wait until each switch that runs sends requests to those of its servers that run, and to no others."""
@@ -156,6 +175,12 @@ class DataCentres:
         """End what runs."""
         for process in self._all():
             process.kill()
+
+
+def _start_all(processes: Iterable[Process]) -> None:
+    for process in processes:
+        if not process.running:
+            process.start()
 
 
 def _wait(switch: Switch, wanted: set[str], processes: list[Process]) -> None:
